@@ -1,0 +1,111 @@
+"""Any DataFrame to the one float matrix that LightGBM and the detectors read, and back to names.
+
+Shared by every estimator whose X may hold numbers, booleans, strings, categories and missing
+values. Columns are matched by name, never by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+class ColumnMismatchError(ValueError):
+    """The columns given are not the columns fitted; the message shows the difference."""
+
+
+@dataclass(frozen=True)
+class TabularEncoder:
+    """Column names in order, and the known values of each categorical one.
+
+    Categories become their index in ``categories[column]``; an unseen one becomes NaN, which
+    LightGBM treats as missing. Booleans become 0 and 1. Missing columns are refused by name;
+    extra columns are ignored, since a what-if may carry more than the model reads.
+    """
+
+    columns: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, X: pd.DataFrame) -> TabularEncoder:
+        """Learn names and categories from X of shape (rows, columns)."""
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(f"X must be a pandas DataFrame with named columns, got {type(X)!r}")
+        if X.columns.has_duplicates:
+            twice = sorted(set(X.columns[X.columns.duplicated()]))
+            raise ColumnMismatchError(f"X has columns of the same name: {twice}")
+        categories = {
+            str(name): tuple(sorted(X[name].dropna().astype(str).unique()))
+            for name in X.columns
+            if not _is_numeric(X[name])
+        }
+        return cls(tuple(map(str, X.columns)), categories)
+
+    @property
+    def categorical_indices(self) -> list[int]:
+        """Positions of the categorical columns in the matrix."""
+        return [i for i, name in enumerate(self.columns) if name in self.categories]
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """X as float64 of shape (rows, len(columns)), columns in fitted order."""
+        self.check(X)
+        matrix = np.empty((len(X), len(self.columns)), dtype=np.float64, order="F")
+        for position, name in enumerate(self.columns):
+            matrix[:, position] = self._encode(X[name], name)
+        return np.ascontiguousarray(matrix)
+
+    def check(self, X: pd.DataFrame) -> None:
+        """Refuse an X that lacks fitted columns, naming them."""
+        missing = [name for name in self.columns if name not in X.columns]
+        if missing:
+            extra = [str(name) for name in X.columns if name not in self.columns]
+            raise ColumnMismatchError(
+                f"X lacks {len(missing)} of the {len(self.columns)} fitted columns: {missing}"
+                + (f"; it has these unknown ones: {extra}" if extra else "")
+            )
+
+    def unseen(self, X: pd.DataFrame) -> dict[str, list[str]]:
+        """For each categorical column, the values in X that were not there when fitted."""
+        found = {
+            name: sorted(set(X[name].dropna().astype(str)) - set(known))
+            for name, known in self.categories.items()
+            if name in X.columns
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def _encode(self, column: pd.Series, name: str) -> np.ndarray:
+        known = self.categories.get(name)
+        if known is None:
+            try:
+                return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"column {name!r} was numeric when fitted, now {error}"
+                ) from error
+        values = column.astype(object).where(column.notna(), None)
+        texts = [None if value is None else str(value) for value in values]
+        codes = pd.Index(known, dtype=object).get_indexer(pd.Index(texts, dtype=object))
+        return np.where(codes < 0, np.nan, codes.astype(np.float64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "columns": list(self.columns),
+            "categories": {name: list(values) for name, values in self.categories.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> TabularEncoder:
+        """The encoder that ``to_dict`` described."""
+        return cls(
+            tuple(state["columns"]),
+            {name: tuple(values) for name, values in state["categories"].items()},
+        )
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
