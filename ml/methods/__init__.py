@@ -1,0 +1,1 @@
+"""How each model learns, decides and is judged; imported only when a model is used."""

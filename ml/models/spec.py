@@ -1,0 +1,120 @@
+"""What a model is: one declaration from which its assets, table, routes and docs all come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from ml.methods.method import Method
+
+RESERVED_NAMES = frozenset(
+    "models jobs health predictions schedules admin webhooks monitoring metrics".split()
+)
+
+
+class Decision(BaseModel):
+    """Base of every model's decision: the columns of one scored row beside the key."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Query(BaseModel):
+    """Base of every model's on-demand request body; unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """When a candidate may become champion.
+
+    It must beat the naive baseline, and the champion on the same later data, in ``metric``;
+    ``limits`` bounds further metrics from above whatever the comparison says. ``tolerance`` is
+    how much worse than the baseline still passes (0 for all but "never worse" gates).
+    """
+
+    metric: str
+    baseline: str
+    higher_is_better: bool = True
+    also_better: Mapping[str, bool] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """The declaration of one model.
+
+    ``needs`` lists alternatives: the model is available where every table of one of them is
+    there. ``method`` and ``estimator`` are ``"module:Class"``, imported when first used, so that
+    reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each reported
+    metric, whether higher is better.
+    """
+
+    name: str
+    title: str
+    question: str
+    decides: str
+    entity: tuple[str, ...]
+    row: str
+    needs: tuple[frozenset[str], ...]
+    uses: frozenset[str]
+    horizon_days: int
+    method: str
+    estimator: str
+    gate: Gate
+    metrics: Mapping[str, bool]
+    value: str
+    Query: type[Query]
+    Decision: type[Decision]
+    owner: str = "team:sevenfold"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in RESERVED_NAMES:
+            raise ValueError(
+                f"a model may not be named {self.name!r}: use a Python identifier"
+                f" other than {sorted(RESERVED_NAMES)}"
+            )
+        missing = set(self.entity) - set(self.Decision.model_fields)
+        if missing:
+            raise ValueError(f"{self.name}: Decision lacks the key columns {sorted(missing)}")
+
+    @property
+    def route(self) -> str:
+        """The name in URLs and on the command line."""
+        return self.name.replace("_", "-")
+
+    @property
+    def scores_table(self) -> str:
+        """The warehouse table of its decisions."""
+        return f"{self.name}_scores"
+
+    def lacking(self, tables: Collection[str]) -> str | None:
+        """None where the model is available, else one sentence naming what is missing."""
+        gaps = [sorted(need - set(tables)) for need in self.needs]
+        if not all(gaps):
+            return None
+        ways = " or ".join(" and ".join(gap) for gap in gaps)
+        return f"{self.title} is not available: the source lacks {ways}."
+
+    @cached_property
+    def implementation(self) -> Method:
+        """The method that learns and decides, imported now."""
+        method: Method = load(self.method)(self)
+        return method
+
+    def estimator_class(self) -> Any:
+        """The estimator's class, imported now."""
+        return load(self.estimator)
+
+
+def load(path: str) -> Any:
+    """The object that ``"module:name"`` names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
