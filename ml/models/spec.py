@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from ml.methods.method import Method
 
 RESERVED_NAMES = frozenset(
-    "models jobs health predictions schedules admin webhooks monitoring metrics".split()
+    [
+        "models",
+        "jobs",
+        "health",
+        "predictions",
+        "schedules",
+        "admin",
+        "webhooks",
+        "monitoring",
+        "metrics",
+    ]
 )
 
 

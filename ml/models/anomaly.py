@@ -1,0 +1,57 @@
+"""Anomaly: which days, clients or lines do not look like the past?"""
+
+import datetime
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ml.models.parts import Identifier, Observation, Reason, Scalar
+from ml.models.spec import Decision, Gate, ModelSpec, Query
+
+
+class AnomalyDecision(Decision):
+    """One observation beside what its own past would expect."""
+
+    subject_kind: Literal["series", "client", "line"]
+    subject_id: Identifier
+    observed_at: datetime.datetime
+    value: float | None
+    expected_low: float | None
+    expected_high: float | None
+    score: float = Field(ge=0, le=1, description="Higher is more anomalous.")
+    is_alert: bool = Field(description="Among the day's alert budget.")
+    reasons: list[Reason] | None = None
+
+
+class AnomalyQuery(Query):
+    """New observations of a known series, or features of a client-like row."""
+
+    series_id: Identifier | None = None
+    observations: list[Observation] | None = Field(None, max_length=5000)
+    features: dict[str, Scalar] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "AnomalyQuery":
+        if (self.observations is None) == (self.features is None):
+            raise ValueError("give observations (with series_id) or features")
+        return self
+
+
+SPEC = ModelSpec(
+    name="anomaly",
+    title="Anomalies",
+    question="Which days, clients or lines do not look like the past?",
+    decides="What to look at today.",
+    entity=("subject_kind", "subject_id", "observed_at"),
+    row="a day of a series, a client or a line of the last 30 days",
+    needs=(frozenset({"invoice_lines"}), frozenset({"series"})),
+    uses=frozenset({"invoice_lines", "series", "invoices", "clients", "work_entries", "quotes"}),
+    horizon_days=30,
+    method="ml.methods.anomaly:AnomalyMethod",
+    estimator="ml.estimators.anomaly:SeriesDetector",
+    gate=Gate(metric="recall_at_budget", baseline="rolling Gaussian"),
+    metrics={"recall_at_budget": True},
+    value="amount in alerts later corrected, at the alert budget",
+    Query=AnomalyQuery,
+    Decision=AnomalyDecision,
+)

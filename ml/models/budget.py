@@ -1,0 +1,55 @@
+"""Budget: what does each marketing channel bring, and how should a total be split?"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ml.models.parts import Identifier, Part
+from ml.models.spec import Decision, Gate, ModelSpec, Query
+
+
+class BudgetDecision(Decision):
+    """One channel's next budget, per period of the source's own spend frequency."""
+
+    channel: Identifier
+    current_amount: float = Field(ge=0)
+    recommended_amount: float = Field(ge=0)
+    contribution: float = Field(description="Outcome the channel brought over the last year.")
+    contribution_low: float = Field(description="Lower end of the 80 % interval.")
+    contribution_high: float
+    marginal_return: float = Field(description="Outcome of one more unit of money.")
+
+
+class Bound(Part):
+    """Least and most that a channel may get over all periods."""
+
+    low: float = Field(0, ge=0)
+    high: float | None = Field(None, ge=0)
+
+
+class BudgetQuery(Query):
+    """A total to split over the channels; the split sums to it exactly."""
+
+    total: Annotated[float, Field(gt=0, le=1e12)]
+    periods: int = Field(1, ge=1, le=520, description="Periods that the total is spent over.")
+    bounds: dict[str, Bound] = Field(default_factory=dict)
+
+
+SPEC = ModelSpec(
+    name="budget",
+    title="Budget",
+    question="What does each marketing channel bring, and how should a total be split?",
+    decides="The next budget.",
+    entity=("channel",),
+    row="a marketing channel",
+    needs=(frozenset({"channel_spend", "invoice_lines"}), frozenset({"channel_spend", "series"})),
+    uses=frozenset({"channel_spend", "series", "invoice_lines"}),
+    horizon_days=90,
+    method="ml.methods.budget:BudgetMethod",
+    estimator="ml.estimators.budget:MediaMix",
+    gate=Gate(metric="rmse", baseline="a model without media", higher_is_better=False),
+    metrics={"rmse": False},
+    value="gain in outcome at equal spend x margin rate",
+    Query=BudgetQuery,
+    Decision=BudgetDecision,
+)

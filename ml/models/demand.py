@@ -1,0 +1,54 @@
+"""Demand: how much of each service will be asked for in the coming weeks?"""
+
+import datetime
+
+from pydantic import Field, model_validator
+
+from ml.models.parts import Identifier, Observation
+from ml.models.spec import Decision, Gate, ModelSpec, Query
+
+
+class DemandDecision(Decision):
+    """One series' forecast for one target date."""
+
+    series_id: Identifier
+    target_date: datetime.date
+    expected_quantity: float
+    low_80: float
+    high_80: float
+    low_95: float
+    high_95: float
+
+
+class DemandQuery(Query):
+    """A series the firm knows, or a history of one it does not."""
+
+    series_id: Identifier | None = None
+    horizon: int = Field(12, ge=1, le=104)
+    history: list[Observation] | None = Field(None, max_length=5000)
+
+    @model_validator(mode="after")
+    def _something_given(self) -> "DemandQuery":
+        if self.series_id is None and not self.history:
+            raise ValueError("give series_id or history")
+        return self
+
+
+SPEC = ModelSpec(
+    name="demand",
+    title="Demand",
+    question="How much of each service will be asked for in the coming weeks?",
+    decides="Staffing and stock.",
+    entity=("series_id", "target_date"),
+    row="a series and target date",
+    needs=(frozenset({"invoice_lines"}), frozenset({"work_entries"}), frozenset({"series"})),
+    uses=frozenset({"invoice_lines", "work_entries", "series"}),
+    horizon_days=84,
+    method="ml.methods.demand:DemandMethod",
+    estimator="ml.estimators.demand:DemandForecaster",
+    gate=Gate(metric="mase", baseline="seasonal naive", higher_is_better=False),
+    metrics={"mase": False},
+    value="(seasonal naive's error - ours) x cost of a unit over or short",
+    Query=DemandQuery,
+    Decision=DemandDecision,
+)
