@@ -120,8 +120,15 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def backtest(self, data: Snapshot, as_of: date) -> Judged:
-        """Decisions on past days by a model that knew nothing later, with their outcomes."""
+    def backtest(
+        self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
+    ) -> Judged | None:
+        """Decisions on past days by a model that knew nothing later, with their outcomes.
+
+        Without ``fitted`` a model is learned as it could have been before the judged days; with
+        it (a champion) that one is judged. Only days later than ``after`` count; None where no
+        such day has an outcome yet.
+        """
 
     @abstractmethod
     def judge(

@@ -14,17 +14,8 @@ if TYPE_CHECKING:
     from ml.methods.method import Method
 
 RESERVED_NAMES = frozenset(
-    [
-        "models",
-        "jobs",
-        "health",
-        "predictions",
-        "schedules",
-        "admin",
-        "webhooks",
-        "monitoring",
-        "metrics",
-    ]
+    {"models", "jobs", "health", "predictions", "schedules"}
+    | {"admin", "webhooks", "monitoring", "metrics"}
 )
 
 
