@@ -1,0 +1,19 @@
+"""How a step that may not go on says so in Dagster: one sentence, and no retry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from ml.lifecycle.refusals import Refusal
+
+
+@contextmanager
+def refusals_as_failures() -> Iterator[None]:
+    """Turn a ``Refusal`` into a Dagster failure that is not retried: asking again changes nothing."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise dg.Failure(description=str(refusal), allow_retries=False) from refusal

@@ -1,0 +1,23 @@
+"""Why a step may not go on, in one sentence that run, UI and API all show."""
+
+from __future__ import annotations
+
+
+class Refusal(RuntimeError):
+    """A step was asked for that the state of things does not allow; asking again changes nothing."""
+
+
+class NoDataError(Refusal):
+    """Nothing was ingested yet."""
+
+
+class NotAvailableError(Refusal):
+    """The source lacks tables that the model needs."""
+
+
+class NoChampionError(Refusal):
+    """No candidate passed the gate yet, so nothing is scored."""
+
+
+class QualityError(Refusal):
+    """A table that the model uses failed its quality verdict, and nobody accepted that."""
