@@ -1,7 +1,7 @@
 """The input contract: which tables a source may hold, their columns, types, keys and rules.
 
-One declaration gives ingestion, the quality suites, the source checker and ``docs/input-contract.md``
-(written by :func:`markdown`; a test compares the two).
+One declaration gives ingestion, the quality suites, the source checker and the page
+``docs/input-contract.md`` (written by ``warehouse.contract_page``; a test compares the two).
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ MONEY_LIMIT = 1e12  # sums are kept as scaled 64-bit integers, so one row must s
 
 KNOWN_AT = "known_at"
 #: Columns of the lake's change log; a source may not use these names for its own.
-LOG_COLUMNS = ("change", "seen_on", "snapshot", "row_key", "row_hash")
+LOG_COLUMNS = ("change", "seen_on", "snapshot")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its type, whether it must be there, when its value is known, which values it takes."""
+    """One column: its type, whether it must be there, when it is known, which values it takes.
+
+    ``versioned`` marks what changes without a date of its own: a change holds from the day we saw
+    it. ``known_by`` names the date column that says when the value became known. ``may_be_empty``
+    columns may be empty in every row without a word about it.
+    """
 
     name: str
     type: ColumnType
@@ -32,9 +37,10 @@ class Column:
     versioned: bool = (
         False  # changes without a date of its own: a change holds from the day we saw it
     )
-    known_by: str | None = None  # the date column that says when this value became known
+    known_by: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    may_be_empty: bool = False
     description: str = ""
 
     @property
@@ -107,8 +113,8 @@ def _money(name: str, description: str, *, required: bool = False, signed: bool 
     )
 
 
-def _id(name: str, description: str, *, required: bool = False, versioned: bool = False) -> Column:
-    return Column(name, "string", required, versioned, description=description)
+def _id(name: str, description: str, *, required: bool = False) -> Column:
+    return Column(name, "string", required, description=description)
 
 
 _CLIENTS = Table(
@@ -123,7 +129,13 @@ _CLIENTS = Table(
         Column("segment", "string", versioned=True, description="group for prices and reports"),
         Column("region", "string", versioned=True, description="where the client is"),
         Column("started_on", "date", description="first day as a client"),
-        Column("ended_on", "date", known_by="ended_on", description="last day as a client"),
+        Column(
+            "ended_on",
+            "date",
+            known_by="ended_on",
+            may_be_empty=True,
+            description="last day as a client",
+        ),
     ),
 )
 _SERVICES = Table(
@@ -164,8 +176,20 @@ _INVOICES = Table(
         Column("issued_on", "date", required=True, description="the invoice's date"),
         _money("amount", "total; negative for a credit note"),
         Column("due_on", "date", description="last day to pay without being late"),
-        Column("paid_on", "date", known_by="paid_on", description="day of full payment"),
-        Column("disputed", "bool", versioned=True, description="the client contests it"),
+        Column(
+            "paid_on",
+            "date",
+            known_by="paid_on",
+            may_be_empty=True,
+            description="day of full payment",
+        ),
+        Column(
+            "disputed",
+            "bool",
+            versioned=True,
+            may_be_empty=True,
+            description="the client contests it",
+        ),
     ),
 )
 _INVOICE_LINES = Table(
@@ -200,7 +224,13 @@ _WORK_ENTRIES = Table(
         _money("quantity", "units worked, in the service's unit", required=True),
         _money("cost", "what the work cost the firm, in total"),
         Column("billable", "bool", versioned=True, description="is to be billed"),
-        _id("line_id", "the invoice line that bills it", versioned=True),
+        Column(
+            "line_id",
+            "string",
+            versioned=True,
+            may_be_empty=True,
+            description="the invoice line that bills it",
+        ),
     ),
 )
 _RATES = Table(
@@ -212,10 +242,16 @@ _RATES = Table(
     orders=(Order("valid_from", "valid_to"),),
     columns=(
         _id("service_id", "what", required=True),
-        _id("client_id", "for whom; empty: everyone"),
+        Column("client_id", "string", may_be_empty=True, description="for whom; empty: everyone"),
         Column("valid_from", "date", required=True, description="first day of the price"),
         _money("unit_price", "agreed price of one unit", required=True, signed=False),
-        Column("valid_to", "date", versioned=True, description="last day of the price"),
+        Column(
+            "valid_to",
+            "date",
+            versioned=True,
+            may_be_empty=True,
+            description="last day of the price",
+        ),
     ),
 )
 _QUOTES = Table(
@@ -230,11 +266,23 @@ _QUOTES = Table(
         _id("service_id", "what", required=True),
         Column("quoted_on", "date", required=True, description="the day of the offer"),
         _money("quoted_price", "price of one unit", required=True, signed=False),
-        Column("won", "bool", known_by="decided_on", description="taken or not; empty while open"),
+        Column(
+            "won",
+            "bool",
+            known_by="decided_on",
+            may_be_empty=True,
+            description="taken or not; empty while open",
+        ),
         _id("client_id", "to whom"),
         _money("quantity", "units offered"),
         _money("unit_cost", "what one unit would cost the firm", signed=False),
-        Column("decided_on", "date", known_by="decided_on", description="the day of the answer"),
+        Column(
+            "decided_on",
+            "date",
+            known_by="decided_on",
+            may_be_empty=True,
+            description="the day of the answer",
+        ),
     ),
 )
 _CHANNEL_SPEND = Table(
@@ -297,64 +345,3 @@ def table(name: str) -> Table:
             f"{name!r} is not a table of the input contract; there are: {', '.join(TABLES)}"
         )
     return TABLES[name]
-
-
-def _known(column: Column, declared: Table) -> str:
-    if column.known_by == column.name:
-        return "on its own date"
-    if column.known_by:
-        return f"on `{column.known_by}`"
-    if column.versioned:
-        return "a change holds from the day it is seen"
-    if declared.date_column and column.name in (*declared.key, declared.date_column):
-        return "with the row"
-    return "with the row; a later change holds from the day it is seen"
-
-
-def _values(column: Column) -> str:
-    if column.minimum == 0.0:
-        return "0 or more"
-    if column.type in ("date", "instant"):
-        return f"{EARLIEST.year} to {LATEST.year}"
-    if column.type == "bool":
-        return "true or false"
-    return "any" if column.type == "string" else "any finite number"
-
-
-def _section(declared: Table) -> list[str]:
-    key = ", ".join(f"`{name}`" for name in declared.key)
-    known = f"`{declared.date_column}`" if declared.date_column else "always"
-    lines = [f"## {declared.name}", "", declared.description, ""]
-    lines.append(f"Key: {key}{' (derived where it is missing)' if declared.derived_key else ''}.")
-    lines.append(f"A row is known from: `known_at`, else {known}.")
-    for order in declared.orders:
-        lines.append(f"`{order.later}` may not be before `{order.earlier}`.")
-    lines += [
-        "",
-        "| column | type | required | values | known | meaning |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {column.name} | {column.type} | {'yes' if column.required else ''} | {_values(column)} "
-        f"| {_known(column, declared)} | {column.description} |"
-        for column in declared.columns
-    ]
-    return [*lines, ""]
-
-
-def markdown() -> str:
-    """The text of ``docs/input-contract.md``."""
-    lines = [
-        "# The input contract",
-        "",
-        "Generated from `warehouse/contract.py`; do not edit by hand.",
-        "",
-        "A source holds any of these ten tables. Ids are strings, money is in one currency, an instant",
-        "without a zone is local time. Every table may have `known_at` (the day the firm knew the row;",
-        "default: the row's own date) and further columns, which are kept as attributes or controls.",
-        f"Amounts and quantities stay within ±{MONEY_LIMIT:.0e}.",
-        "",
-    ]
-    for declared in TABLES.values():
-        lines += _section(declared)
-    return "\n".join(lines).rstrip() + "\n"
