@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from itertools import pairwise
 
 import dagster as dg
 
@@ -41,7 +42,7 @@ def histogram(values: Sequence[float], title: str, bins: int = 12) -> dg.Metadat
     if finite.size == 0:
         return dg.MetadataValue.text(f"{title}: no values")
     counts, edges = np.histogram(finite, bins=bins)
-    labels = [f"{low:,.3g} – {high:,.3g}" for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [f"{low:,.3g} – {high:,.3g}" for low, high in pairwise(edges)]
     return bars(labels, counts.tolist(), title)
 
 

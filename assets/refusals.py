@@ -12,7 +12,7 @@ from ml.lifecycle.refusals import Refusal
 
 @contextmanager
 def refusals_as_failures() -> Iterator[None]:
-    """Turn a ``Refusal`` into a Dagster failure that is not retried: asking again changes nothing."""
+    """Turn a ``Refusal`` into a failure that is not retried: asking again changes nothing."""
     try:
         yield
     except Refusal as refusal:

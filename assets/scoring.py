@@ -1,0 +1,64 @@
+"""Daily decisions of a model, in the warehouse."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.days import partition_days
+from assets.plots import histogram
+from assets.refusals import refusals_as_failures
+from assets.workspace import WorkspaceResource
+from ml.lifecycle.scoring import score
+from ml.models import ModelSpec
+
+
+def build_scores(
+    spec: ModelSpec, partitions: dg.DailyPartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    """The asset ``<model>/scores``: one partition a day, a backfill in a single run."""
+
+    @dg.asset(
+        key=[spec.name, "scores"],
+        group_name=spec.name,
+        kinds={"python", "sql"},
+        owners=[spec.owner],
+        deps=[dg.AssetKey([spec.name, "champion"])],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=f"{spec.decides} One row: {spec.row}. Table `{spec.scores_table}`.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "has_rows",
+                asset=[spec.name, "scores"],
+                description="Every scored day holds at least one decision.",
+            )
+        ],
+    )
+    def scores(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource
+    ) -> dg.MaterializeResult:
+        days = partition_days(context)
+        with refusals_as_failures():
+            scored = score(workspace.open(), spec, days, run_id=context.run_id)
+        rows = sum(day.rows for day in scored)
+        last = scored[-1]
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": rows,
+                "days": len(scored),
+                "model_version": last.model_version,
+                "data_version": last.data_version,
+                "origin": last.origin,
+                "plot": histogram(last.headline, f"{spec.title} on {last.as_of}"),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="has_rows",
+                    passed=all(day.rows for day in scored),
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"empty_days": [str(d.as_of) for d in scored if not d.rows]},
+                )
+            ],
+        )
+
+    return [scores]

@@ -1,0 +1,1 @@
+"""The commands of ``sevenfold``, one file a group."""

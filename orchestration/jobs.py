@@ -1,0 +1,50 @@
+"""The jobs: ingestion, and for each model its training and its day."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.ingest import RAW
+from ml.models import ModelSpec
+
+INGEST = "ingest_source"
+
+
+def training_job_name(spec: ModelSpec) -> str:
+    return f"{spec.name}_training"
+
+
+def daily_job_name(spec: ModelSpec) -> str:
+    return f"{spec.name}_daily"
+
+
+def ingest_job() -> dg.UnresolvedAssetJobDefinition:
+    """Raw tables from the source."""
+    return dg.define_asset_job(
+        INGEST,
+        selection=dg.AssetSelection.groups(RAW),
+        description="Read the source into the lake and judge its quality.",
+    )
+
+
+def training_job(spec: ModelSpec) -> dg.UnresolvedAssetJobDefinition:
+    """Candidate and champion."""
+    return dg.define_asset_job(
+        training_job_name(spec),
+        selection=dg.AssetSelection.assets([spec.name, "candidate"], [spec.name, "champion"]),
+        description=f"Train {spec.title}, and promote the candidate if it passes the gate.",
+    )
+
+
+def daily_job(
+    spec: ModelSpec, partitions: dg.DailyPartitionsDefinition
+) -> dg.UnresolvedAssetJobDefinition:
+    """Scores, drift and performance of a day."""
+    return dg.define_asset_job(
+        daily_job_name(spec),
+        selection=dg.AssetSelection.assets(
+            *([spec.name, step] for step in ("scores", "drift", "performance"))
+        ),
+        partitions_def=partitions,
+        description=f"Score a day of {spec.title}, and check drift and performance.",
+    )
