@@ -1,0 +1,229 @@
+"""Exact aggregates of one block of entities at many dates at once.
+
+Every window edge of every date is known in advance. Days are digitised into the segments between
+edges, values are added into a dense (segments, entities) array of int64, and its running sum
+along the segments answers every window as a difference of two rows. Events that become known
+late, or stop holding, are added for each date by a direct filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ml.features.extract import ALWAYS, Columns
+from ml.features.requests import (
+    NO_DAY,
+    Distinct,
+    Extreme,
+    Request,
+    Total,
+    Window,
+    WindowDistinct,
+    WindowTotal,
+)
+
+Ints = npt.NDArray[np.int64]
+Days = npt.NDArray[np.int32]
+
+
+def edges_of(windows: Iterable[Window], dates: Days) -> Days:
+    """Sorted days at which some window of some date begins or ends."""
+    backs = {back for window in windows for back in (window.oldest, window.newest)} - {None}
+    return np.unique(np.concatenate([dates - np.int32(back or 0) for back in {0} | backs]))
+
+
+class EventBlock:
+    """The events of one event table that belong to ``size`` entities numbered from 0."""
+
+    def __init__(self, steady: Columns, late: Columns, size: int, dates: Days) -> None:
+        self.steady, self.late, self.size, self.dates = steady, late, size, dates
+
+    def answer(self, requests: Iterable[Request]) -> dict[Request, npt.NDArray[Any]]:
+        """All requests over this event table; arrays of shape (dates, entities)."""
+        totals: dict[Total, list[WindowTotal]] = {}
+        distincts: dict[Distinct, list[WindowDistinct]] = {}
+        answers: dict[Request, npt.NDArray[Any]] = {}
+        for request in requests:
+            if isinstance(request, WindowTotal):
+                totals.setdefault(request.total, []).append(request)
+            elif isinstance(request, WindowDistinct):
+                distincts.setdefault(request.distinct, []).append(request)
+            elif isinstance(request, Extreme):
+                answers[request] = self._extreme(request)
+        answers |= self._totals(totals)
+        for distinct, over in distincts.items():
+            answers |= self._distinct(distinct, over)
+        return answers
+
+    def _totals(self, totals: Mapping[Total, list[WindowTotal]]) -> dict[Request, Ints]:
+        edges = edges_of((r.window for group in totals.values() for r in group), self.dates)
+        segment = _segments(edges, self.steady["day"]) * self.size + self.steady["entity"]
+        answers: dict[Request, Ints] = {}
+        for total, requests in totals.items():
+            if total.kind == "days":
+                answers |= self._active_days(total, requests, edges)
+                continue
+            rows, amounts = _chosen(self.steady, total)
+            cells = segment if rows is None else segment[rows]
+            running = self._running(cells, amounts, len(edges))
+            for request in requests:
+                answers[request] = _windowed(running, edges, self.dates, request.window)
+            for index in self._late_dates():
+                seen = self._visible(index)
+                rows, amounts = _chosen(seen, total)
+                entity, day = (
+                    seen[c] if rows is None else seen[c][rows] for c in ("entity", "day")
+                )
+                self._add_late(answers, requests, index, entity, day, amounts)
+        return answers
+
+    def _running(self, cells: Ints, amounts: Ints | None, segments: int) -> Ints:
+        """Running sums along segments; row 0 is zero, row i+1 sums up to edge i."""
+        dense = np.zeros((segments + 1, self.size), np.int64)
+        flat = dense[1:].reshape(-1)
+        if amounts is None:
+            flat += np.bincount(cells, minlength=flat.size)
+        else:
+            np.add.at(flat, cells, amounts)
+        for index in range(1, segments + 1):
+            dense[index] += dense[index - 1]
+        return dense
+
+    def _add_late(
+        self,
+        answers: dict[Request, Ints],
+        requests: list[WindowTotal],
+        index: int,
+        entity: Days,
+        day: Days,
+        amounts: Ints | None,
+    ) -> None:
+        date = self.dates[index : index + 1]
+        edges = edges_of((request.window for request in requests), date)
+        cells = _segments(edges, day) * self.size + entity
+        running = self._running(cells, amounts, len(edges))
+        for request in requests:
+            answers[request][index] += _windowed(running, edges, date, request.window)[0]
+
+    def _late_dates(self) -> range:
+        """Indices of the dates, none where nothing is late."""
+        return range(len(self.dates) if len(self.late["day"]) else 0)
+
+    def _visible(self, index: int) -> Columns:
+        """Late events that count at one date."""
+        date, late = self.dates[index], self.late
+        seen = (late["day"] <= date) & (late["start"] <= date) & (date < late["end"])
+        return {name: column[seen] for name, column in late.items()}
+
+    def _active_days(
+        self, total: Total, requests: list[WindowTotal], edges: Days
+    ) -> dict[Request, Ints]:
+        """Distinct (entity, day) pairs through a bitmap; late ones count where the bit is unset."""
+        steady, late = (_filtered(rows, total.where) for rows in (self.steady, self.late))
+        days = np.concatenate([steady["day"], late["day"]])
+        first = days.min() if len(days) else np.int32(0)
+        span = int(days.max() - first) + 1 if len(days) else 1
+        bitmap = np.zeros(self.size * span, np.bool_)
+        bitmap[_pairs(steady, first, span)] = True
+        pairs = np.flatnonzero(bitmap)
+        cells = _segments(edges, (pairs % span + first).astype(np.int32)) * self.size
+        running = self._running(cells + pairs // span, None, len(edges))
+        answers: dict[Request, Ints] = {
+            request: _windowed(running, edges, self.dates, request.window) for request in requests
+        }
+        for index in self._late_dates():
+            pairs = np.unique(_pairs(_filtered(self._visible(index), total.where), first, span))
+            pairs = pairs[~bitmap[pairs]]
+            day = (pairs % span + first).astype(np.int32)
+            self._add_late(answers, requests, index, pairs // span, day, None)
+        return answers
+
+    def _extreme(self, request: Extreme) -> Days:
+        steady = _filtered(self.steady, request.where)
+        found = self._last_days(steady, steady["entity"], self.size, request.which == "first")
+        for index in self._late_dates():
+            seen = _filtered(self._visible(index), request.where)
+            day = ~seen["day"] if request.which == "first" else seen["day"]
+            np.maximum.at(found[index], seen["entity"], day)
+        return ~found if request.which == "first" else found
+
+    def _last_days(self, rows: Columns, group: Any, groups: int, mirrored: bool = False) -> Days:
+        """Latest day by group up to each date; mirrored: of ~day, so the earliest."""
+        found = np.full((len(self.dates), groups), NO_DAY, np.int32)
+        cells = np.searchsorted(self.dates, rows["day"]) * groups + group
+        np.maximum.at(found.reshape(-1), cells, ~rows["day"] if mirrored else rows["day"])
+        return np.maximum.accumulate(found, axis=0, out=found)
+
+    def _distinct(self, distinct: Distinct, requests: list[WindowDistinct]) -> dict[Request, Ints]:
+        """A value counts in a window if the last day of its (entity, value) pair lies inside."""
+        key = f"code:{distinct.column}"
+        steady, late = (_filtered(rows, distinct.where) for rows in (self.steady, self.late))
+        pairs = np.concatenate(
+            [rows[key].astype(np.int64) * self.size + rows["entity"] for rows in (steady, late)]
+        )
+        group, labels = pd.factorize(pairs)
+        owner = labels % self.size
+        counted = labels >= 0
+        last = self._last_days(steady, group[: len(steady["day"])], len(labels))
+        for index in self._late_dates():
+            date = self.dates[index]
+            seen = (late["day"] <= date) & (late["start"] <= date) & (date < late["end"])
+            np.maximum.at(last[index], group[len(steady["day"]) :][seen], late["day"][seen])
+        answers: dict[Request, Ints] = {}
+        for request in requests:
+            found = np.empty((len(self.dates), self.size), np.int64)
+            for index, date in enumerate(self.dates):
+                oldest = ALWAYS if request.days is None else date - np.int32(request.days)
+                inside = counted & (last[index] > oldest)
+                found[index] = np.bincount(owner[inside], minlength=self.size)
+            answers[request] = found
+        return answers
+
+
+def _segments(edges: Days, day: Days) -> Ints:
+    """Index of the first edge on or after each day; through a table where days are dense."""
+    if not len(day):
+        return np.zeros(0, np.int64)
+    first, last = int(day.min()), int(day.max())
+    if last - first > 4 * len(day):
+        return np.searchsorted(edges, day)
+    table = np.searchsorted(edges, np.arange(first, last + 1, dtype=np.int32))
+    return table[day - np.int32(first)]
+
+
+def _windowed(running: Ints, edges: Days, dates: Days, window: Window) -> Ints:
+    """Sums over ``(date - oldest, date - newest]`` for each date."""
+    upper = running[np.searchsorted(edges, dates - np.int32(window.newest)) + 1]
+    if window.oldest is None:
+        return upper
+    return upper - running[np.searchsorted(edges, dates - np.int32(window.oldest)) + 1]
+
+
+def _pairs(rows: Columns, first: np.int32, span: int) -> Ints:
+    return rows["entity"].astype(np.int64) * span + (rows["day"] - first)
+
+
+def _filtered(rows: Columns, where: str | None) -> Columns:
+    if where is None:
+        return rows
+    chosen = rows[f"flag:{where}"]
+    return {name: column[chosen] for name, column in rows.items()}
+
+
+def _chosen(rows: Columns, total: Total) -> tuple[npt.NDArray[np.bool_] | None, Ints | None]:
+    """The mask of rows that count (None: all) and their amounts (None: one each)."""
+    mask: npt.NDArray[np.bool_] | None = None
+    if total.where is not None:
+        mask = rows[f"flag:{total.where}"]
+    if total.kind == "count":
+        if total.column is not None:
+            valid = rows[f"valid:{total.column}"]
+            mask = valid if mask is None else mask & valid
+        return mask, None
+    amounts = rows[f"sum:{total.column}"]
+    return mask, amounts if mask is None else amounts[mask]
