@@ -1,0 +1,391 @@
+"""Media mix: what each channel brought, and how a total is split best over the channels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ml.estimators.allocation import Bounds, bounds_in_cents, split, to_cents
+from ml.estimators.media_base import BaseDesign
+from ml.estimators.media_curves import FAMILIES, carry_over, saturate, slope
+from ml.estimators.media_posterior import Draws, Priors, sample, whiten
+
+Floats = NDArray[np.float64]
+_LEAST_PERIODS = 24
+
+
+class MediaMix:
+    """Outcome = base (level, trend, season, controls) + carried-over, saturating channel effects.
+
+    Parameters: ``trend`` and ``season`` of the base; ``carry_over`` false for rows that are no
+    time series (markets); ``max_delay`` most periods before spend acts; ``coverage`` of the
+    intervals; ``draws`` kept of the posterior; ``sweeps`` of the sampler; ``seed``.
+
+    After ``fit``: ``channels_``; ``contributions_`` (index channel; total, low, high, share: the
+    outcome that the channel brought over the fitted periods); ``contributions_by_period_``
+    (periods x channels); ``current_`` mean spend a period over the last quarter of a year;
+    ``marginal_return_`` outcome of one more unit of money a period there, kept up (Series);
+    ``evidence_`` (Series: ``ok``, or why a channel's figures are thin).
+    """
+
+    def __init__(
+        self,
+        *,
+        trend: bool = True,
+        season: bool = True,
+        carry_over: bool = True,
+        max_delay: int = 1,
+        coverage: float = 0.8,
+        draws: int = 300,
+        sweeps: int = 3000,
+        seed: int = 0,
+    ) -> None:
+        self.trend, self.season, self.carry_over = trend, season, carry_over
+        self.max_delay, self.coverage = max_delay, coverage
+        self.draws, self.sweeps, self.seed = draws, sweeps, seed
+
+    def fit(
+        self, spend: pd.DataFrame, outcome: pd.Series, controls: pd.DataFrame | None = None
+    ) -> MediaMix:
+        """Learn from spend (periods x channels, money, >= 0), outcome (periods,) and controls.
+
+        Rows are periods in order of time, of equal spacing; a DatetimeIndex on ``spend`` gives
+        the season. ``outcome`` and ``controls`` are matched by position. Raises ValueError for
+        missing, negative or too few values.
+        """
+        y = _checked(spend, outcome, controls)
+        self.channels_ = [str(name) for name in spend.columns]
+        self.history_ = spend.astype(np.float64).set_axis(self.channels_, axis=1)
+        self.controls_ = controls
+        self.mean_outcome_ = float(y.mean())
+        self.base_ = BaseDesign.fit(spend.index, controls, trend=self.trend, season=self.season)
+        self.active_ = [name for name in self.channels_ if (self.history_[name] > 0).any()]
+        money = self.history_[self.active_].to_numpy()
+        base, groups = self.base_.matrix(spend.index, controls)
+        spread = float(y.std()) or 1.0
+        penalty, rho = _tune(money, y / spread, base, groups, self.carry_over)
+        self.rho_ = rho
+        priors = Priors(
+            size=0.5 * max(abs(self.mean_outcome_), spread) / spread,
+            max_delay=self.max_delay if self.carry_over else 0,
+            carry=self.carry_over,
+        )
+        drawn = sample(
+            money,
+            y / spread,
+            base,
+            penalty,
+            rho,
+            priors,
+            sweeps=self.sweeps,
+            keep=self.draws,
+            seed=self.seed,
+        )
+        self.draws_ = Draws(
+            size=drawn.size * spread,
+            amplitude=drawn.amplitude * spread,
+            decay=drawn.decay,
+            delay=drawn.delay,
+            scale=drawn.scale,
+            family=drawn.family,
+            base=drawn.base * spread,
+            sigma=drawn.sigma * spread,
+        )
+        self._summarise()
+        return self
+
+    def _summarise(self) -> None:
+        periods = len(self.history_)
+        tail = (1 - self.coverage) / 2
+        rows, by_period, evidence = [], {}, {}
+        for name in self.channels_:
+            effect = self._effects(name, self.history_[name].to_numpy())
+            totals = effect.sum(axis=1)
+            low, high = np.quantile(totals, [tail, 1 - tail])
+            total = float(totals.mean())
+            rows.append((total, float(low), float(high)))
+            by_period[name] = effect.mean(axis=0)
+            evidence[name] = _evidence(name in self.active_, total, float(high - low))
+        table = pd.DataFrame(rows, columns=["total", "low", "high"], index=self.channels_)
+        table.index.name = "channel"
+        table["share"] = table["total"] / (self.mean_outcome_ * periods or 1.0)
+        self.contributions_ = table
+        self.contributions_by_period_ = pd.DataFrame(by_period, index=self.history_.index)
+        self.evidence_ = pd.Series(evidence)
+        self.current_ = self.history_.tail(self._recent()).mean()
+        self.marginal_return_ = self.marginal_return(self.current_)
+
+    def _recent(self) -> int:
+        """Periods in a quarter of a year, where the index has dates; else a quarter of all."""
+        step = self.base_.step_days
+        return max(1, round(91 / step) if step else len(self.history_) // 4)
+
+    def _effects(self, channel: str, spend: Floats) -> Floats:
+        """Effect of a channel by draw and period, (draws, periods)."""
+        if channel not in self.active_:
+            return np.zeros((len(self.draws_.sigma), len(spend)))
+        position = self.active_.index(channel)
+        draws = self.draws_
+        history = self.history_[channel].to_numpy()
+        before = float(history[: min(8, len(history))].mean())
+        return np.array(
+            [
+                draws.amplitude[d, position]
+                * saturate(
+                    carry_over(
+                        spend, draws.decay[d, position], int(draws.delay[d, position]), before
+                    )
+                    / draws.scale[d, position],
+                    int(draws.family[d, position]),
+                )
+                for d in range(len(draws.sigma))
+            ]
+        )
+
+    def predict(self, spend: pd.DataFrame, controls: pd.DataFrame | None = None) -> pd.Series:
+        """Expected outcome for these periods; spend of fitted periods before them carries over.
+
+        Channels must be the fitted ones, in any order.
+        """
+        missing = [name for name in self.channels_ if name not in map(str, spend.columns)]
+        if missing:
+            raise ValueError(f"spend lacks the fitted channels {missing}")
+        given = spend.set_axis([str(name) for name in spend.columns], axis=1)[self.channels_]
+        _check_amounts(given)
+        matrix, _ = self.base_.matrix(spend.index, controls)
+        result = matrix @ self.draws_.base.mean(axis=0)
+        earlier = self.history_
+        if self.carry_over:
+            earlier = earlier[earlier.index < spend.index[0]]
+        else:
+            earlier = earlier.iloc[:0]
+        for name in self.active_:
+            path = np.concatenate([earlier[name].to_numpy(), given[name].to_numpy(np.float64)])
+            result = result + self._effects(name, path).mean(axis=0)[len(earlier) :]
+        return pd.Series(result, index=spend.index, name="expected_outcome")
+
+    def response(self, channel: str, amounts: Any) -> pd.DataFrame:
+        """Effect a period of steady spend: amount, expected, low, high, marginal_return."""
+        amounts = np.asarray(amounts, dtype=np.float64)
+        if channel not in self.channels_:
+            raise ValueError(f"unknown channel {channel!r}; fitted are {self.channels_}")
+        level, steep = self._steady(amounts[:, None], [channel])
+        tail = (1 - self.coverage) / 2
+        low, high = np.quantile(level[:, :, 0], [tail, 1 - tail], axis=0)
+        return pd.DataFrame(
+            {
+                "amount": amounts,
+                "expected": level.mean(axis=0)[:, 0],
+                "low": low,
+                "high": high,
+                "marginal_return": steep.mean(axis=0)[:, 0],
+            }
+        )
+
+    def _steady(self, amounts: Floats, channels: list[str]) -> tuple[Floats, Floats]:
+        """Response and slope of steady spend (rows, channels), as (draws, rows, channels)."""
+        shape = (len(self.draws_.sigma), *amounts.shape)
+        level, steep = np.zeros(shape), np.zeros(shape)
+        for column, name in enumerate(channels):
+            if name not in self.active_:
+                continue
+            position = self.active_.index(name)
+            scale = self.draws_.scale[:, position]
+            for family in range(len(FAMILIES)):
+                mine = self.draws_.family[:, position] == family
+                if mine.any():
+                    load = amounts[None, :, column] / scale[mine, None]
+                    factor = self.draws_.amplitude[mine, position][:, None]
+                    level[mine, :, column] = factor * saturate(load, family)
+                    steep[mine, :, column] = factor * slope(load, family) / scale[mine, None]
+        return level, steep
+
+    def marginal_return(self, amounts: Mapping[str, float] | pd.Series) -> pd.Series:
+        """Outcome of one more unit of money a period in each channel, at these amounts a period."""
+        row = np.array([[float(amounts[name]) for name in self.channels_]])
+        _, steep = self._steady(row, self.channels_)
+        return pd.Series(steep.mean(axis=0)[0], index=self.channels_, name="marginal_return")
+
+    def expected(self, amounts: Mapping[str, float] | pd.Series, periods: int = 1) -> float:
+        """Outcome that media brings if the amounts (totals over all periods) are spent evenly."""
+        row = np.array([[float(amounts[name]) for name in self.channels_]]) / periods
+        level, _ = self._steady(row, self.channels_)
+        return float(level.sum(axis=2).mean() * periods)
+
+    def gain(
+        self, amounts: Mapping[str, float] | pd.Series, against: Mapping[str, float], periods: int
+    ) -> tuple[float, float, float]:
+        """Expected difference in outcome between two splits, with its interval (low, high)."""
+        rows = np.array([[float(a[name]) for name in self.channels_] for a in (amounts, against)])
+        level, _ = self._steady(rows / periods, self.channels_)
+        change = (level[:, 0].sum(axis=1) - level[:, 1].sum(axis=1)) * periods
+        tail = (1 - self.coverage) / 2
+        low, high = np.quantile(change, [tail, 1 - tail])
+        return float(change.mean()), float(low), float(high)
+
+    def allocate(self, total: float, periods: int = 1, bounds: Bounds | None = None) -> pd.Series:
+        """The split of ``total`` over the channels that brings most, in money over all periods.
+
+        Spend is even over the periods and valued with its whole carry-over (steady state). Sums
+        to ``total`` to the cent. ``bounds`` maps a channel to (least, most) over all periods,
+        None for open. Never worse than the current mix scaled to the total, by its own response.
+        Raises InfeasibleBudgetError where no split keeps to the bounds.
+        """
+        if periods < 1:
+            raise ValueError(f"periods is {periods}; expected 1 or more")
+        cents = to_cents(total, "total")
+        low, high = bounds_in_cents(self.channels_, cents, bounds)
+
+        def slopes(amounts: Floats) -> Floats:
+            _, steep = self._steady(amounts[None, :] / 100 / periods, self.channels_)
+            return np.asarray(steep.mean(axis=0)[0])
+
+        best = split(slopes, cents, low, high) / 100
+        return pd.Series(best, index=pd.Index(self.channels_, name="channel"), name="amount")
+
+    def save(self, folder: Path) -> None:
+        """Write budget.json and budget.npz into an existing or new folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        dated = isinstance(self.history_.index, pd.DatetimeIndex)
+        index = self.history_.index
+        state = {
+            "parameters": self._parameters(),
+            "channels": self.channels_,
+            "active": self.active_,
+            "base": self.base_.to_dict(),
+            "rho": self.rho_,
+            "mean_outcome": self.mean_outcome_,
+            "dated": dated,
+        }
+        (folder / "budget.json").write_text(json.dumps(state, indent=1, sort_keys=True))
+        place = index.to_numpy().astype("datetime64[ns]").astype(np.int64) if dated else index
+        np.savez(
+            folder / "budget.npz",
+            history=self.history_.to_numpy(),
+            index=np.asarray(place),
+            **{name: getattr(self.draws_, name) for name in Draws.__dataclass_fields__},
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> MediaMix:
+        """What ``save`` wrote; predictions and splits are the same to the last bit."""
+        folder = Path(folder)
+        state = json.loads((folder / "budget.json").read_text())
+        model = cls(**state["parameters"])
+        model.channels_, model.active_ = state["channels"], state["active"]
+        model.base_ = BaseDesign.from_dict(state["base"])
+        model.rho_, model.mean_outcome_ = state["rho"], state["mean_outcome"]
+        with np.load(folder / "budget.npz", allow_pickle=False) as arrays:
+            index: pd.Index = pd.Index(arrays["index"])
+            if state["dated"]:
+                index = pd.DatetimeIndex(arrays["index"].astype("datetime64[ns]"))
+            model.history_ = pd.DataFrame(arrays["history"], index=index, columns=model.channels_)
+            model.draws_ = Draws(**{name: arrays[name] for name in Draws.__dataclass_fields__})
+        model._summarise()
+        return model
+
+    def _parameters(self) -> dict[str, Any]:
+        names = "trend season carry_over max_delay coverage draws sweeps seed".split()
+        return {name: getattr(self, name) for name in names}
+
+
+def _checked(spend: pd.DataFrame, outcome: pd.Series, controls: pd.DataFrame | None) -> Floats:
+    if not isinstance(spend, pd.DataFrame):
+        raise TypeError(f"spend must be a DataFrame of periods x channels, got {type(spend)!r}")
+    if len(spend) < _LEAST_PERIODS:
+        raise ValueError(
+            f"{len(spend)} periods are too few to tell media from the rest; "
+            f"at least {_LEAST_PERIODS} are needed"
+        )
+    if spend.shape[1] == 0 or spend.columns.has_duplicates:
+        raise ValueError(f"spend needs channels of different names, got {list(spend.columns)}")
+    if len(outcome) != len(spend):
+        raise ValueError(f"outcome has {len(outcome)} periods, spend has {len(spend)}")
+    if not spend.index.is_monotonic_increasing or spend.index.has_duplicates:
+        raise ValueError("the periods of spend must be in order of time, each once")
+    _check_amounts(spend)
+    if not (spend.to_numpy(np.float64) > 0).any():
+        raise ValueError("no channel has any spend, so there is nothing to learn from")
+    y = np.asarray(outcome, dtype=np.float64)
+    if not np.isfinite(y).all():
+        raise ValueError(f"outcome has {int((~np.isfinite(y)).sum())} missing or infinite values")
+    if controls is not None:
+        if len(controls) != len(spend):
+            raise ValueError(f"controls have {len(controls)} rows, spend has {len(spend)}")
+        empty = [str(name) for name in controls.columns if controls[name].isna().any()]
+        if empty:
+            raise ValueError(f"controls {empty} have missing values; fill or drop them")
+    return y
+
+
+def _check_amounts(spend: pd.DataFrame) -> None:
+    values = spend.to_numpy(np.float64)
+    wrong = ~np.isfinite(values) | (values < 0)
+    if wrong.any():
+        named = [
+            str(name) for name, bad in zip(spend.columns, wrong.any(axis=0), strict=True) if bad
+        ]
+        raise ValueError(
+            f"spend must be 0 or more in every period; channels {named} have negative, "
+            "missing or infinite amounts"
+        )
+
+
+def _evidence(active: bool, total: float, width: float) -> str:
+    if not active:
+        return "never spent"
+    if width > 1.5 * total:
+        return "thin: the interval is wider than 1.5 times the contribution"
+    return "ok"
+
+
+def _tune(
+    money: Floats, y: Floats, base: Floats, groups: list[str], carry: bool
+) -> tuple[Floats, float]:
+    """Prior precision of each base column by empirical Bayes, and the noise's autocorrelation.
+
+    Media enter as plain carried-over columns here, so that the base is not given what is theirs.
+    """
+    decay = 0.5 if carry else 0.0
+    media = np.column_stack(
+        [np.sqrt(carry_over(x, decay, 0, float(x[:8].mean())) / x.mean()) for x in money.T]
+    )
+    kinds = np.array(groups)
+    best, rho = (np.inf, np.zeros(len(groups))), 0.0
+    for _ in range(2 if carry else 1):
+        best = (np.inf, np.zeros(len(groups)))
+        for bend in (0.3, 1.0, 3.0, 10.0, 30.0, 1e3):
+            for season in (0.03, 0.3, 3.0, 30.0):
+                penalty = np.full(len(groups), 1e-8)
+                penalty[kinds == "bend"] = bend
+                penalty[kinds == "season"] = season
+                penalty[kinds == "control"] = 1e-3
+                score, _ = _evidence_of(y, base, media, penalty, rho)
+                if score < best[0]:
+                    best = (score, penalty)
+        if carry:
+            _, residual = _evidence_of(y, base, media, best[1], 0.0)
+            rho = float(np.clip(residual[1:] @ residual[:-1] / (residual @ residual), 0.0, 0.9))
+            rho = rho if rho * np.sqrt(len(y)) > 2.0 else 0.0
+    return best[1], rho
+
+
+def _evidence_of(
+    y: Floats, base: Floats, media: Floats, penalty: Floats, rho: float
+) -> tuple[float, Floats]:
+    """Minus twice the log marginal likelihood up to a constant, and the residuals."""
+    full = np.column_stack([base, media])
+    ridge = np.concatenate([penalty, np.full(media.shape[1], 1e-2)])
+    design, target = whiten(full, rho), whiten(y, rho)
+    gram = design.T @ design + np.diag(ridge)
+    weights = np.linalg.solve(gram, design.T @ target)
+    misfit = float(target @ target - target @ (design @ weights))
+    sign_log = np.linalg.slogdet(gram)[1] - np.log(ridge).sum()
+    return len(y) * np.log(misfit) + sign_log, y - full @ weights

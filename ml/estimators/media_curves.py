@@ -1,0 +1,53 @@
+"""How spend acts: carry-over into later periods, and saturation; values and slopes.
+
+Every saturation curve here is concave and zero at zero, so a sum of them has one best split of a
+budget and it can be found exactly (:mod:`ml.estimators.allocation`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Saturation families, from the slowest to the sharpest.
+FAMILIES = ("log", "hill", "exp", "tanh")
+
+
+def carry_over(spend: Floats, decay: float, delay: int, before: float) -> Floats:
+    """Spend as it still acts in each period: ``(1 - decay) * sum_k decay**k * spend[t-delay-k]``.
+
+    Scaled so that steady spend x acts as x. ``before`` is the steady spend assumed ahead of the
+    first period (a firm seldom starts to advertise on the first day of its books).
+    """
+    from scipy.signal import lfilter
+
+    if delay:
+        spend = np.concatenate([np.full(delay, before), spend[:-delay]])
+    if decay == 0.0:
+        return spend
+    acted, _ = lfilter([1.0 - decay], [1.0, -decay], spend, zi=[decay * before])
+    return np.asarray(acted)
+
+
+def saturate(load: Floats, family: int) -> Floats:
+    """Response to a load >= 0 (spend over its saturation scale); slope 1 at zero."""
+    if family == 0:
+        return np.log1p(load)
+    if family == 1:
+        return load / (1.0 + load)
+    if family == 2:
+        return -np.expm1(-load)
+    return np.tanh(load)
+
+
+def slope(load: Floats, family: int) -> Floats:
+    """Derivative of :func:`saturate`; decreasing, since the curves are concave."""
+    if family == 0:
+        return 1.0 / (1.0 + load)
+    if family == 1:
+        return 1.0 / (1.0 + load) ** 2
+    if family == 2:
+        return np.exp(-load)
+    return 1.0 / np.cosh(np.minimum(load, 350.0)) ** 2
