@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Refusal(RuntimeError):
-    """A step was asked for that the state of things does not allow; asking again changes nothing."""
+    """A step that the state of things does not allow; asking again changes nothing."""
 
 
 class NoDataError(Refusal):

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:
-    from ml.methods.method import Method
 
 RESERVED_NAMES = frozenset(
     {"models", "jobs", "health", "predictions", "schedules"}
@@ -103,12 +99,6 @@ class ModelSpec:
             return None
         ways = " or ".join(" and ".join(gap) for gap in gaps)
         return f"{self.title} is not available: the source lacks {ways}."
-
-    @cached_property
-    def implementation(self) -> Method:
-        """The method that learns and decides, imported now."""
-        method: Method = load(self.method)(self)
-        return method
 
     def estimator_class(self) -> Any:
         """The estimator's class, imported now."""

@@ -1,0 +1,135 @@
+"""Scoring: decisions of whole days, each day replaced in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from ml.artifacts import Artifact
+from ml.lifecycle.refusals import NoChampionError
+from ml.lifecycle.workspace import Workspace, schema_hash
+from ml.models import ModelSpec
+from warehouse.database import reading, utc_now, writing
+from warehouse.repositories import models, scores
+
+DAILY, BACKFILL = "daily", "backfill"
+
+
+@dataclass(frozen=True)
+class ScoredDay:
+    """A written partition; ``headline`` holds one telling number a decision, for a picture."""
+
+    as_of: date
+    rows: int
+    model_version: str
+    data_version: str
+    origin: str
+    headline: Sequence[float]
+
+
+def score(
+    workspace: Workspace,
+    spec: ModelSpec,
+    days: Sequence[date],
+    run_id: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ScoredDay]:
+    """Score these days with the champion of each, from what was known by the end of each.
+
+    A day before the first champion is scored by the present one and marked ``backfill``; such
+    rows count in no performance or value. Raises Refusal where there is no champion, or where
+    a table that the model uses failed its verdict.
+    """
+    data = workspace.snapshot()
+    workspace.require_fit(spec, data)
+    method = workspace.method(spec)
+    champions = _champions(workspace, spec, days)
+    loaded: dict[str, Any] = {}
+    done = []
+    for chunk in _chunks(days):
+        inputs = method.inputs(data, chunk)
+        for day in chunk:
+            artifact, origin = champions[day]
+            if artifact.version not in loaded:
+                loaded[artifact.version] = method.load(artifact.fitted_folder)
+            frame = method.decide(loaded[artifact.version], inputs[day], day, workspace.ml.reasons)
+            online = method.online(inputs[day], frame)
+            stamp = scores.Stamp(
+                model_version=artifact.version,
+                data_version=data.id,
+                run_id=run_id,
+                origin=origin,
+                scored_at=utc_now(),
+            )
+            with writing(workspace.engine) as connection:
+                scores.write_day(
+                    connection,
+                    spec,
+                    day,
+                    frame,
+                    stamp,
+                    online=online,
+                    schema_hash=schema_hash(method.monitored(inputs[day])),
+                )
+            done.append(
+                ScoredDay(
+                    day, len(frame), artifact.version, data.id, origin, _headline(frame, spec)
+                )
+            )
+            if progress:
+                progress(len(done), len(days))
+    return done
+
+
+DAYS_AT_ONCE = 31
+"""Days whose inputs are computed together: features of many days cost little more than one's."""
+
+
+def _chunks(days: Sequence[date]) -> list[Sequence[date]]:
+    return [days[i : i + DAYS_AT_ONCE] for i in range(0, len(days), DAYS_AT_ONCE)]
+
+
+def _champions(
+    workspace: Workspace, spec: ModelSpec, days: Sequence[date]
+) -> dict[date, tuple[Artifact, str]]:
+    present = workspace.champion(spec)
+    if present is None:
+        with reading(workspace.engine) as connection:
+            newest = models.latest(connection, spec.name)
+        raise NoChampionError(
+            f"{spec.title} has no champion: "
+            + (
+                "no candidate was trained yet; run its training"
+                if newest is None
+                else f"{newest.version} did not pass the gate: " + "; ".join(newest.gate["reasons"])
+            )
+            + "."
+        )
+    found = {}
+    opened: dict[str, Artifact] = {present.version: present}
+    newest_day, zone = workspace.as_of(), workspace.settings.zone
+    for day in days:
+        with reading(workspace.engine) as connection:
+            # a day is scored on the morning after it, by the champion of that morning
+            named = models.champion_on(connection, spec.name, day + timedelta(days=1), zone)
+        if named is None:
+            origin = DAILY if day >= newest_day else BACKFILL
+            found[day] = (present, origin)
+            continue
+        if named.version not in opened:
+            opened[named.version] = workspace.artifacts.open(spec.name, named.version)
+        found[day] = (opened[named.version], DAILY)
+    return found
+
+
+def _headline(frame: pd.DataFrame, spec: ModelSpec) -> list[float]:
+    numbers = [
+        name
+        for name in spec.Decision.model_fields
+        if name in frame and pd.api.types.is_float_dtype(frame[name])
+    ]
+    return frame[numbers[0]].tolist() if numbers else []

@@ -1,0 +1,133 @@
+"""The whole pipeline once: the same Dagster jobs that the UI shows, run in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from ml.lifecycle.refusals import Refusal
+from ml.lifecycle.workspace import Workspace
+from ml.models import ModelSpec
+from orchestration.definitions import build_definitions
+from orchestration.jobs import INGEST, daily_job_name, training_job_name
+from warehouse.database import reading
+from warehouse.repositories import models, score_days
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened to one model in a run; ``problem`` says why it went no further."""
+
+    model: str
+    trained: bool = False
+    scored: bool = False
+    problem: str | None = None
+
+
+def run_pipeline(
+    workspace: Workspace,
+    specs: Sequence[ModelSpec],
+    as_of: date | None,
+    progress: Progress,
+) -> list[Step]:
+    """Ingest, train what has no champion, and score the day; nothing is repeated needlessly.
+
+    A model trains when it has no champion, or none of its candidates saw the present data and
+    the newest is a week old. A day is scored again only with another champion or other data.
+    """
+    with dg.DagsterInstance.get() as instance:
+        progress("reading the source")
+        definitions = _definitions(workspace, specs)
+        _execute(definitions, INGEST, instance)
+        tables = workspace.data_version().table_versions
+        available = [spec for spec in specs if spec.lacking(tables) is None]
+        definitions = _definitions(workspace, available)
+        day = as_of or workspace.as_of()
+        steps = []
+        for spec in specs:
+            lacking = spec.lacking(tables)
+            if lacking:
+                steps.append(Step(spec.name, problem=lacking))
+                continue
+            steps.append(_run_model(workspace, spec, day, definitions, instance, progress))
+    return steps
+
+
+def _run_model(
+    workspace: Workspace,
+    spec: ModelSpec,
+    day: date,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    progress: Progress,
+) -> Step:
+    trained = scored = False
+    try:
+        if _training_due(workspace, spec):
+            progress(f"training {spec.title.lower()}")
+            _execute(definitions, training_job_name(spec), instance)
+            trained = True
+        if _scoring_due(workspace, spec, day):
+            progress(f"scoring {spec.title.lower()}")
+            _execute(definitions, daily_job_name(spec), instance, partition=day)
+            scored = True
+    except Refusal as refusal:
+        return Step(spec.name, trained, scored, str(refusal))
+    return Step(spec.name, trained, scored)
+
+
+RETRAIN_AFTER_DAYS = 7
+
+
+def _training_due(workspace: Workspace, spec: ModelSpec) -> bool:
+    with reading(workspace.engine) as connection:
+        champion = models.champion(connection, spec.name)
+        newest = models.latest(connection, spec.name)
+    if newest is None:
+        return True
+    if newest.data_version == workspace.data_version().snapshot:
+        return False
+    age = (workspace.as_of() - newest.trained_as_of).days
+    return champion is None or age >= RETRAIN_AFTER_DAYS
+
+
+def _scoring_due(workspace: Workspace, spec: ModelSpec, day: date) -> bool:
+    with reading(workspace.engine) as connection:
+        champion = models.champion(connection, spec.name)
+        there = score_days.get(connection, spec.name, day)
+    if there is None or champion is None:
+        return True
+    present = (champion.version, workspace.data_version().snapshot)
+    return (there.model_version, there.data_version) != present
+
+
+def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definitions:
+    from orchestration.state import read_state
+
+    start = read_state(workspace.settings).start
+    return build_definitions(specs, start, workspace.settings.timezone)
+
+
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    partition: date | None = None,
+) -> None:
+    """Run a job here; a failure comes back as the Refusal or error that caused it."""
+    result: Any = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=partition.isoformat() if partition else None,
+        run_config=QUIET,
+        raise_on_error=True,
+    )
+    if not result.success:
+        raise RuntimeError(f"the Dagster run {result.run_id} of {job} failed")
