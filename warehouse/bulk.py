@@ -1,0 +1,148 @@
+"""Bulk writes through SQLAlchemy's own connection: executemany on SQLite, COPY on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, String, Table, and_, delete
+from sqlalchemy.types import TypeEngine
+
+from warehouse.columns import arrow_column, arrow_table
+from warehouse.database import is_postgres
+
+_ROWS_AT_ONCE = 50_000
+
+
+def replace_partition(
+    connection: Connection,
+    table: Table,
+    where: Mapping[str, Any],
+    rows: pa.Table | Mapping[str, Sequence[Any]],
+    constants: Mapping[str, Any] | None = None,
+) -> int:
+    """Replace the rows whose columns equal ``where`` by ``rows``, in the caller's transaction.
+
+    ``rows`` holds columns by name (JSON ones as text); ``where`` and ``constants`` are columns
+    that are the same in every row. Columns not given are NULL. NaN is stored as NULL. Returns how
+    many rows were written.
+
+    Raises ValueError naming the column: one the table lacks, a value of another type, an infinite
+    number, a text with a NUL character, a missing value where one is required.
+    """
+    connection.execute(delete(table).where(and_(*(table.c[c] == v for c, v in where.items()))))
+    return insert(connection, table, rows, {**(constants or {}), **where})
+
+
+def insert(
+    connection: Connection,
+    table: Table,
+    rows: pa.Table | Mapping[str, Sequence[Any]],
+    constants: Mapping[str, Any] | None = None,
+) -> int:
+    """Insert ``rows`` in the caller's transaction; arguments and errors as in replace_partition."""
+    constants = dict(constants or {})
+    data = arrow_table(table, rows, given=constants)
+    if data.num_rows == 0:
+        return 0
+    if is_postgres(connection):
+        _copy(connection, table, data, constants)
+    else:
+        _executemany(connection, table, data, constants)
+    return data.num_rows
+
+
+def _copy(
+    connection: Connection, table: Table, data: pa.Table, constants: Mapping[str, Any]
+) -> None:
+    """COPY as CSV: Arrow writes it, each float in the shortest form that reads back the same.
+
+    An empty field is NULL and a quoted empty one the empty text, in Arrow's CSV as in COPY's.
+    """
+    from pyarrow import csv
+
+    options = csv.WriteOptions(include_header=False)
+    names = [*data.column_names, *constants]
+    # ENCODING, since a database may default to another.
+    statement = (
+        f"COPY {_table_name(connection, table)} ({_column_names(connection, names)})"
+        " FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')"
+    )
+    fixed = [arrow_column(table.c[name], [value]) for name, value in constants.items()]
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        for batch in data.to_batches(max_chunksize=_ROWS_AT_ONCE):
+            columns = list(batch.columns)
+            columns += [pa.repeat(column.chunk(0)[0], batch.num_rows) for column in fixed]
+            sink = pa.BufferOutputStream()
+            csv.write_csv(pa.table(columns, names=names), sink, options)
+            copy.write(sink.getvalue())
+
+
+def _executemany(
+    connection: Connection, table: Table, data: pa.Table, constants: Mapping[str, Any]
+) -> None:
+    """The sqlite3 module's executemany; constants stand in the statement, so no row binds them."""
+    names = [*data.column_names, *constants]
+    literals = [_literal(connection, table, name, value) for name, value in constants.items()]
+    values = ", ".join(["?"] * data.num_columns + literals)
+    statement = (
+        f"INSERT INTO {_table_name(connection, table)} ({_column_names(connection, names)})"
+        f" VALUES ({values})"
+    )
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    raw.executemany(statement, _python_rows(data)).close()
+
+
+def _literal(connection: Connection, table: Table, name: str, value: Any) -> str:
+    column = table.c[name]
+    stored = _for_sqlite(arrow_column(column, [value])).to_pylist()[0]
+    if stored is None:
+        return "NULL"
+    kind: TypeEngine[Any] = String() if isinstance(stored, str) else column.type
+    processor = kind.dialect_impl(connection.dialect).literal_processor(connection.dialect)
+    assert processor is not None
+    return processor(stored)
+
+
+def _python_rows(data: pa.Table) -> Iterator[tuple[Any, ...]]:
+    for batch in data.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        yield from zip(*(_python_values(column) for column in batch.columns), strict=True)
+
+
+def _python_values(column: pa.Array) -> Iterable[Any]:
+    """The column as Python values, by the quickest way that loses nothing."""
+    column = _for_sqlite(column)
+    # Missing floats become NaN on the way, which SQLite stores as NULL.
+    if (
+        column.null_count == 0
+        or pa.types.is_floating(column.type)
+        or pa.types.is_string(column.type)
+    ):
+        return column.to_numpy(zero_copy_only=False).tolist()
+    return column.to_pylist()
+
+
+def _for_sqlite(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Dates and times in the text form that SQLAlchemy reads back."""
+    if pa.types.is_timestamp(column.type):
+        return pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
+    if pa.types.is_date(column.type):
+        return pc.cast(column, pa.string())
+    return column
+
+
+def _table_name(connection: Connection, table: Table) -> str:
+    preparer = connection.dialect.identifier_preparer
+    name = preparer.quote(table.name)
+    if table.schema is None or not is_postgres(connection):
+        return name
+    return f"{preparer.quote_schema(table.schema)}.{name}"
+
+
+def _column_names(connection: Connection, names: Iterable[str]) -> str:
+    return ", ".join(map(connection.dialect.identifier_preparer.quote, names))

@@ -1,0 +1,141 @@
+"""Connections to the warehouse: SQLite in WAL mode or PostgreSQL, for reading or for writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SCORES_SCHEMA = "scores"
+BUSY_SECONDS = 30
+_READ = "sevenfold_read"
+
+
+class WarehouseUrlError(ValueError):
+    """A warehouse URL that cannot be used; the message says what is expected."""
+
+
+def parse_url(url: str) -> URL:
+    """The SQLAlchemy URL, with psycopg 3 as PostgreSQL's driver.
+
+    Raises WarehouseUrlError for another database and for SQLite in memory, which the several
+    processes of one run could not share.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise WarehouseUrlError(
+            "SEVENFOLD_WAREHOUSE_URL is not a URL: give sqlite:////absolute/path/warehouse.db"
+            " or postgresql://user:password@host/database"
+        ) from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise WarehouseUrlError(
+            f"the warehouse cannot live in {backend!r}: use sqlite:///… or postgresql://…"
+        )
+    if parsed.database in (None, "", ":memory:"):
+        raise WarehouseUrlError(
+            "the warehouse cannot live in memory, since several processes share it:"
+            " use sqlite:////absolute/path/warehouse.db"
+        )
+    return parsed.set(drivername="sqlite")
+
+
+def connect(url: str) -> Engine:
+    """An engine for the warehouse; a SQLite file and its folder are created where missing."""
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite":
+        return _sqlite(parsed)
+    engine = create_engine(parsed, pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        # Analysts' SQL names scored tables without a schema, on both databases.
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path TO public, {SCORES_SCHEMA}")
+            cursor.execute("SET timezone TO 'UTC'")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite(url: URL) -> Engine:
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS},
+        execution_options={"schema_translate_map": {SCORES_SCHEMA: None}},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        # The sqlite3 module would begin transactions by itself, and always deferred ones.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another writer
+        # came between, whatever the timeout; so only declared readers are deferred.
+        reads = bool(connection.get_execution_options().get(_READ, False))
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
+        connection.exec_driver_sql("BEGIN DEFERRED" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A read-only transaction that sees one state throughout and waits for no writer."""
+    options: dict[str, Any] = {_READ: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits at the end, or leaves everything as it was.
+
+    On SQLite it holds the one write lock from its start, waiting up to 30 s for it.
+    """
+    with engine.begin() as connection:
+        yield connection
+
+
+def is_postgres(connection: Connection) -> bool:
+    """Whether the connection is to PostgreSQL."""
+    return connection.dialect.name == "postgresql"
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: Sequence[str]
+) -> None:
+    """Insert the rows; where the unique ``key`` exists, the other given columns are replaced."""
+    if not rows:
+        return
+    dialect = postgresql if is_postgres(connection) else sqlite
+    statement = dialect.insert(table)
+    rest = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    statement = (
+        statement.on_conflict_do_update(index_elements=list(key), set_=rest)
+        if rest
+        else statement.on_conflict_do_nothing(index_elements=list(key))
+    )
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def utc_now() -> datetime:
+    """The present instant, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,72 @@
+"""Online features: what on-demand calls about a known entity read, of the newest day only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from warehouse.bulk import replace_partition
+from warehouse.jsontext import json_texts
+from warehouse.repositories.rows import record
+from warehouse.tables import online_features
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """The stored inputs of one entity, and which data and feature schema made them."""
+
+    model: str
+    entity: str
+    as_of: date
+    data_version: str
+    schema_hash: str
+    features: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class OnlineBatch:
+    """Features to store: one mapping an entity, all of one feature schema."""
+
+    schema_hash: str
+    entities: Sequence[str]
+    features: Iterable[Mapping[str, Any] | str]
+
+
+def newest_as_of(connection: Connection, model: str) -> date | None:
+    """The day of the stored features."""
+    query = select(func.max(online_features.c.as_of)).where(online_features.c.model == model)
+    found: date | None = connection.execute(query).scalar_one()
+    return found
+
+
+def replace_if_newest(
+    connection: Connection, model: str, as_of: date, data_version: str, batch: OnlineBatch
+) -> bool:
+    """Replace the model's features unless newer ones are stored; says whether it did."""
+    there = newest_as_of(connection, model)
+    if there is not None and as_of < there:
+        return False
+    replace_partition(
+        connection,
+        online_features,
+        where={"model": model},
+        rows={"entity": list(batch.entities), "features": json_texts(batch.features)},
+        constants={
+            "as_of": as_of,
+            "data_version": data_version,
+            "schema_hash": batch.schema_hash,
+        },
+    )
+    return True
+
+
+def get(connection: Connection, model: str, entities: Sequence[str]) -> dict[str, OnlineFeatures]:
+    """The stored features of these entities; those not stored are absent."""
+    table = online_features
+    query = select(table).where(table.c.model == model, table.c.entity.in_(list(entities)))
+    found = (record(OnlineFeatures, row) for row in connection.execute(query).mappings())
+    return {one.entity: one for one in found}

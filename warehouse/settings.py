@@ -1,0 +1,154 @@
+"""Settings of data at rest: where state lives, which source it comes from, how strict it is."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PROJECT = Path(__file__).resolve().parent.parent
+UNSAFE_WHEN_UNSET = {
+    "warehouse_url": "the default is a SQLite file on this machine, which no other instance sees",
+    "source": "the default is a generated firm, whose decisions mean nothing to a real one",
+}
+
+
+class WarehouseSettings(BaseSettings):
+    """Read from ``SEVENFOLD_…``; paths are absolute after loading."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEVENFOLD_", extra="ignore", env_ignore_empty=True
+    )
+
+    env: Literal["development", "staging", "production"] = Field(
+        default="development",
+        description="Where this runs; `production` refuses unsafe defaults by name.",
+    )
+    home: Path = Field(
+        default=PROJECT / ".sevenfold",
+        description="Folder of all local state; a home belongs to one source.",
+    )
+    source: str = Field(
+        default="sample",
+        description="Where billing data comes from: `sample[:clients=N,seed=S,end=DATE]`,"
+        " `folder:PATH` or a SQLAlchemy URL.",
+    )
+    warehouse_url: str = Field(
+        default="",
+        description="Database of scores and records: a SQLite file or PostgreSQL; default:"
+        " `warehouse.db` in the home.",
+    )
+    store: str = Field(
+        default="",
+        description="Root of the lake (`lake/`) and of model artifacts (`models/`): a folder or an"
+        " object store's URI; default: the home.",
+    )
+    timezone: str = Field(
+        default="UTC", description="The firm's time zone (IANA name): a day ends at its midnight."
+    )
+    currency: str = Field(
+        default="EUR", pattern=r"^[A-Z]{3}$", description="Currency of all money (ISO 4217)."
+    )
+    start_date: date | None = Field(
+        default=None,
+        description="First daily partition; default: the first month with data.",
+    )
+    retention_days: int = Field(
+        default=400, ge=1, description="Days that scores and old versions of lake tables are kept."
+    )
+    quarantine_warn_share: float = Field(
+        default=0.001,
+        ge=0,
+        le=1,
+        description="Share of quarantined rows above which a table warns.",
+    )
+    quarantine_fail_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of quarantined rows above which a table fails."
+    )
+    example_data: Path | None = Field(
+        default=None, description="Folder of open data sets, for examples and `evaluate`."
+    )
+
+    @field_validator("home", "example_data")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().resolve() if path is not None else None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                f"unknown time zone {name!r}: use an IANA name such as Europe/Berlin"
+            ) from None
+        return name
+
+    @model_validator(mode="after")
+    def _fill_and_refuse(self) -> WarehouseSettings:
+        if self.env == "production":
+            unsafe = [
+                f"SEVENFOLD_{name.upper()} is not set: {why}"
+                for name, why in UNSAFE_WHEN_UNSET.items()
+                if name not in self.model_fields_set
+            ]
+            if unsafe:
+                raise ValueError("SEVENFOLD_ENV=production refuses: " + "; ".join(unsafe))
+        if self.quarantine_warn_share > self.quarantine_fail_share:
+            raise ValueError(
+                f"quarantine_warn_share ({self.quarantine_warn_share}) is above"
+                f" quarantine_fail_share ({self.quarantine_fail_share}): warn before failing"
+            )
+        # Defaults that follow another field; they stay out of model_fields_set.
+        if not self.warehouse_url:
+            self.__dict__["warehouse_url"] = f"sqlite:///{self.home / 'warehouse.db'}"
+        if not self.store:
+            self.__dict__["store"] = str(self.home)
+        elif "://" not in self.store:
+            self.__dict__["store"] = str(Path(self.store).expanduser().resolve())
+        return self
+
+    @property
+    def lake(self) -> str:
+        """Root of the Delta tables: a folder or URI."""
+        return f"{self.store.rstrip('/')}/lake"
+
+    @property
+    def models(self) -> str:
+        """Root of the model artifacts: a folder or URI."""
+        return f"{self.store.rstrip('/')}/models"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The firm's time zone."""
+        return ZoneInfo(self.timezone)
+
+    def masked(self) -> dict[str, object]:
+        """All values as they may be printed: passwords in URLs are replaced by ``***``."""
+        values = self.model_dump(mode="json")
+        return values | {
+            name: mask_url(str(values[name])) for name in ("source", "warehouse_url", "store")
+        }
+
+
+def mask_url(text: str) -> str:
+    """The URL without its password and without secret-looking query values."""
+    if "://" not in text:
+        return text
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        return "***"
+    secret = {
+        key: "***"
+        for key in url.query
+        if any(word in key.lower() for word in ("password", "secret", "token", "key"))
+    }
+    return url.update_query_dict(secret).render_as_string(hide_password=True)
