@@ -6,26 +6,22 @@ Nothing known after a date can reach that date's figures. See ``engine.compute``
 from __future__ import annotations
 
 from ml.features.client import client_features, client_population
+from ml.features.client_events import MarginBasis, line_events, margin_basis, work_events
 from ml.features.declarations import (
     ActiveDays,
-    Attribute,
-    Calendar,
     Count,
-    Difference,
     DistinctValues,
     Feature,
     Mean,
-    MeanGap,
-    Ratio,
     Recency,
     Sum,
     Tenure,
-    Trend,
 )
+from ml.features.derived import Attribute, Calendar, Difference, MeanGap, Ratio, Trend
 from ml.features.engine import compute
 from ml.features.events import EventTable, Lookup
 from ml.features.frame import FeatureFrame, schema_hash
-from ml.features.labels import future_sum, no_event, observed_outcome
+from ml.features.labels import Term, future_sum, no_event, observed_outcome
 from ml.features.population import Active, Known
 
 __all__ = [
@@ -41,18 +37,23 @@ __all__ = [
     "FeatureFrame",
     "Known",
     "Lookup",
+    "MarginBasis",
     "Mean",
     "MeanGap",
     "Ratio",
     "Recency",
     "Sum",
     "Tenure",
+    "Term",
     "Trend",
     "client_features",
     "client_population",
     "compute",
     "future_sum",
+    "line_events",
+    "margin_basis",
     "no_event",
     "observed_outcome",
     "schema_hash",
+    "work_events",
 ]

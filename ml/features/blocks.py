@@ -99,7 +99,7 @@ class EventBlock:
         answers: dict[Request, Ints],
         requests: list[WindowTotal],
         index: int,
-        entity: Days,
+        entity: npt.NDArray[Any],
         day: Days,
         amounts: Ints | None,
     ) -> None:
@@ -201,7 +201,8 @@ def _windowed(running: Ints, edges: Days, dates: Days, window: Window) -> Ints:
     upper = running[np.searchsorted(edges, dates - np.int32(window.newest)) + 1]
     if window.oldest is None:
         return upper
-    return upper - running[np.searchsorted(edges, dates - np.int32(window.oldest)) + 1]
+    lower: Ints = running[np.searchsorted(edges, dates - np.int32(window.oldest)) + 1]
+    return np.subtract(upper, lower, dtype=np.int64)
 
 
 def _pairs(rows: Columns, first: np.int32, span: int) -> Ints:

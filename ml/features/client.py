@@ -6,125 +6,31 @@ The list adapts to the tables and columns that are there, by presence, never by 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.features.client_events import has, line_events, margin_basis, work_events
 from ml.features.declarations import (
     ActiveDays,
-    Attribute,
-    Calendar,
     Count,
-    Difference,
     DistinctValues,
     Feature,
     Mean,
-    MeanGap,
-    Ratio,
     Recency,
     Sum,
     Tenure,
-    Trend,
 )
-from ml.features.events import EventTable, Lookup
-from ml.features.labels import Term
+from ml.features.derived import Attribute, Calendar, MeanGap, Ratio, Trend
+from ml.features.events import EventTable
+from ml.features.payments import payment_features
 from ml.features.population import Active, Known, Population
 
 WINDOWS = (7, 30, 60, 90, 180, 365)
 _PLAIN_CLIENT_COLUMNS = {"client_id", "name", "started_on", "ended_on"}
 _KNOWLEDGE = {"known_at", "valid_from", "valid_to"}
 _MOST_CATEGORIES = 100
-
-
-@dataclass(frozen=True)
-class MarginBasis:
-    """What a client's margin is the sum of on this source; ``revenue`` where there is no cost."""
-
-    basis: Literal["margin", "revenue"]
-    terms: tuple[Term, ...]
-
-    def over(self, name: str, days: int | None, ending_days_ago: int = 0) -> Feature:
-        """The margin over a window as one feature."""
-        parts = [
-            Sum(name, term.table, term.column, days, ending_days_ago=ending_days_ago)
-            for term in self.terms
-        ]
-        return parts[0] if len(parts) == 1 else Difference(name, parts[0], parts[1])
-
-
-def has(tables: Mapping[str, Any], table: str, *columns: str) -> bool:
-    """Whether a table is there with these columns, none of them entirely empty."""
-    if table not in tables:
-        return False
-    held = tables[table]
-    for column in columns:
-        if column not in held.schema.names or pa.types.is_null(held.schema.field(column).type):
-            return False
-        if isinstance(held, pa.Table) and held[column].null_count == held.num_rows > 0:
-            return False
-    return True
-
-
-def line_events(tables: Mapping[str, Any]) -> EventTable:
-    """Invoice lines on their day: amount (default quantity x unit price), margin, list value."""
-    billed: pc.Expression = pc.field("quantity") * pc.field("unit_price")
-    amount = pc.coalesce(pc.field("amount"), billed) if _held(tables, "amount") else billed
-    values: dict[str, str | pc.Expression] = {
-        "amount": amount,
-        "quantity": "quantity",
-        "service_id": "service_id",
-        "is_credit": amount < pc.scalar(0.0),
-        "is_sale": amount > pc.scalar(0.0),
-    }
-    lookup = None
-    columns = tuple(
-        c
-        for c in ("list_price", "unit_cost")
-        if has(tables, "services", c) and not _held(tables, c)
-    )
-    if columns:
-        lookup = Lookup("services", "service_id", columns)
-    cost = pc.field("cost") if _held(tables, "cost") else None
-    if "unit_cost" in columns:
-        standard = pc.field("quantity") * pc.field("unit_cost")
-        cost = standard if cost is None else pc.coalesce(cost, standard)
-    if cost is not None:
-        values["margin"] = amount - pc.coalesce(cost, pc.scalar(0.0))
-    if "list_price" in columns:
-        listed = pc.field("quantity") * pc.field("list_price")
-        values["list_value"] = pc.if_else(amount > pc.scalar(0.0), listed, pc.scalar(0.0))
-        values["listed_amount"] = pc.if_else(
-            (amount > pc.scalar(0.0)) & pc.field("list_price").is_valid(), amount, pc.scalar(0.0)
-        )
-    return EventTable("lines", "invoice_lines", "issued_on", values, lookup)
-
-
-def _held(tables: Mapping[str, Any], column: str) -> bool:
-    return has(tables, "invoice_lines", column)
-
-
-def margin_basis(tables: Mapping[str, Any]) -> MarginBasis:
-    """Line cost where lines carry one, else the cost of work, else services' unit cost, else revenue."""
-    lines = line_events(tables)
-    if _held(tables, "cost"):
-        return MarginBasis("margin", (Term(lines, "margin"),))
-    if has(tables, "work_entries", "cost"):
-        return MarginBasis("margin", (Term(lines, "amount"), Term(work_events(tables), "cost", -1)))
-    if "margin" in lines.values:
-        return MarginBasis("margin", (Term(lines, "margin"),))
-    return MarginBasis("revenue", (Term(lines, "amount"),))
-
-
-def work_events(tables: Mapping[str, Any]) -> EventTable:
-    """Work entries on the day worked."""
-    values: dict[str, str | pc.Expression] = {"quantity": "quantity"}
-    if has(tables, "work_entries", "cost"):
-        values["cost"] = "cost"
-    if has(tables, "work_entries", "billable"):
-        values["is_unbillable"] = pc.invert(pc.field("billable"))
-    return EventTable("work", "work_entries", "worked_on", values)
 
 
 def client_population(tables: Mapping[str, Any], within_days: int = 365) -> Population:
@@ -140,14 +46,15 @@ def client_features(tables: Mapping[str, Any]) -> list[Feature]:
     if "invoice_lines" in tables:
         features += _purchases(line_events(tables)) + _margin(tables)
     if "invoices" in tables:
-        features += _payments(tables)
+        features += payment_features(tables)
     if "work_entries" in tables:
         features += _work(tables)
     if has(tables, "quotes", "client_id"):
         features += _quotes(tables)
+    features.append(Calendar("month", "month"))
     if "clients" in tables:
-        features += _attributes(tables)
-    return [*features, Calendar("month", "month")]
+        features += _attributes(tables, {"as_of"} | {feature.name for feature in features})
+    return features
 
 
 def _purchases(lines: EventTable) -> list[Feature]:
@@ -215,76 +122,6 @@ def _margin(tables: Mapping[str, Any]) -> list[Feature]:
     ]
 
 
-def _payments(tables: Mapping[str, Any]) -> list[Feature]:
-    """Overdue is what fell due less what of it was settled: two events, each on its own day."""
-    features: list[Feature] = []
-    if has(tables, "invoices", "due_on", "amount"):
-        day_after_due = pc.max_element_wise(
-            pc.field("due_on") + pc.scalar(pa.scalar(1, pa.int32())), pc.field("issued_on")
-        )
-        due = EventTable("fell_due", "invoices", _known_due(day_after_due), {"amount": "amount"})
-        features.append(Sum("fell_due_ever", due, "amount"))
-        if "paid_on" in tables["invoices"].schema.names:
-            settled_on = pc.max_element_wise(
-                pc.field("paid_on"), _known_due(day_after_due), skip_nulls=False
-            )
-            settled = EventTable("settled", "invoices", settled_on, {"amount": "amount"})
-            features[-1:] = [
-                Difference("overdue_amount", Sum("", due, "amount"), Sum("", settled, "amount")),
-                Difference("overdue_invoices", Count("", due), Count("", settled)),
-                Ratio(
-                    "overdue_share_of_billed_365d",
-                    Difference("", Sum("", due, "amount"), Sum("", settled, "amount")),
-                    Sum("", _issued(tables), "amount", 365),
-                ),
-            ]
-    if "paid_on" in tables["invoices"].schema.names:
-        late: pc.Expression = pc.field("paid_on") - pc.field("due_on")
-        zero = pc.scalar(pa.scalar(0, pa.int32()))
-        values: dict[str, str | pc.Expression] = {
-            "days_to_pay": pc.field("paid_on") - pc.field("issued_on")
-        }
-        if has(tables, "invoices", "due_on"):
-            values |= {
-                "days_late": pc.max_element_wise(late, zero, skip_nulls=False),
-                "is_late": late > zero,
-            }
-        paid = EventTable("payments", "invoices", "paid_on", values)
-        features += [
-            Recency("days_since_payment", paid),
-            Mean("mean_days_to_pay_365d", paid, "days_to_pay", 365),
-        ]
-        if "days_late" in values:
-            features += [
-                Mean("mean_days_late_90d", paid, "days_late", 90),
-                Mean("mean_days_late_365d", paid, "days_late", 365),
-                Ratio(
-                    "late_share_365d",
-                    Count("", paid, 365, where="is_late"),
-                    Count("", paid, 365, column="days_late"),
-                ),
-            ]
-    if "disputed" in tables["invoices"].schema.names:
-        features += [
-            Count(f"disputes_{days}d", _issued(tables), days, where="disputed")
-            for days in (90, 365)
-        ]
-    return features
-
-
-def _known_due(day_after_due: pc.Expression) -> pc.Expression:
-    """Null where the invoice has no due day: it cannot be overdue."""
-    nothing = pc.scalar(pa.scalar(None, pa.int32()))
-    return pc.if_else(pc.field("due_on").is_valid(), day_after_due, nothing)
-
-
-def _issued(tables: Mapping[str, Any]) -> EventTable:
-    held = tables["invoices"].schema.names
-    return EventTable(
-        "invoices", "invoices", "issued_on", {c: c for c in ("amount", "disputed") if c in held}
-    )
-
-
 def _work(tables: Mapping[str, Any]) -> list[Feature]:
     work = work_events(tables)
     features: list[Feature] = [
@@ -317,7 +154,8 @@ def _quotes(tables: Mapping[str, Any]) -> list[Feature]:
     return features
 
 
-def _attributes(tables: Mapping[str, Any]) -> list[Feature]:
+def _attributes(tables: Mapping[str, Any], taken: set[str]) -> list[Feature]:
+    """The clients' own columns; one whose name is a feature's gets ``clients_`` before it."""
     clients = tables["clients"]
     features: list[Feature] = []
     if "started_on" in clients.schema.names:
@@ -327,7 +165,8 @@ def _attributes(tables: Mapping[str, Any]) -> list[Feature]:
     left_out = _PLAIN_CLIENT_COLUMNS | _KNOWLEDGE
     for column in clients.schema.names:
         if column not in left_out and not _is_identifier(clients, column):
-            features.append(Attribute(column, "clients", column))
+            name = f"clients_{column}" if column in taken else column
+            features.append(Attribute(name, "clients", column))
     return features
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.features.blocks import EventBlock, edges_of
-from ml.features.declarations import Attribute, Feature
+from ml.features.declarations import Feature
+from ml.features.derived import Attribute
 from ml.features.events import EventTable
 from ml.features.extract import Columns, Events, Ids, Uses, extract, knowledge, with_int_days
 from ml.features.frame import FeatureFrame

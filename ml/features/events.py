@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow.compute as pc
 
@@ -16,10 +16,11 @@ OWN_DATED: Mapping[str, Mapping[str, str]] = {
 }
 """Columns that hold their final value, and the column with the day on which that was known."""
 
-Operand = str | pc.Expression
+Operand: TypeAlias = str | Any
+"""A column name or a ``pyarrow.compute`` expression (which has no type stubs)."""
 
 
-def expression(operand: Operand) -> pc.Expression:
+def expression(operand: Operand) -> Any:
     """A column name or an Arrow expression, as an expression."""
     return pc.field(operand) if isinstance(operand, str) else operand
 
@@ -79,7 +80,7 @@ class EventTable:
             "decimals": self.decimals,
         }
 
-    def value(self, name: str) -> pc.Expression:
+    def value(self, name: str) -> Any:
         """The expression of a value; an undeclared name is a column of the table."""
         return expression(self.values.get(name, name))
 

@@ -93,6 +93,13 @@ def with_int_days(table: pa.Table) -> pa.Table:
     return table
 
 
+def is_text(kind: Any) -> bool:
+    """Whether values of an Arrow type are text, dictionary encoded or not."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
 def as_days(column: pa.ChunkedArray, missing: int) -> npt.NDArray[np.int32]:
     """Int32 days with a stand-in for null."""
     return column.fill_null(missing).to_numpy().astype(np.int32, copy=False)
@@ -225,12 +232,10 @@ def _values(table: pa.Table, events: EventTable, use: Uses, codes: Mapping[str, 
 
 def _scaled(column: pa.ChunkedArray, events: EventTable, name: str) -> npt.NDArray[np.int64]:
     """Numbers as integers in units of 10**-decimals, null and NaN as 0."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column.type):
         raise ValueError(f"events {events.name!r}: {name!r} is text, only numbers can be summed")
     numbers = pc.cast(column, pa.float64(), safe=False).fill_null(0.0).to_numpy()
-    scaled = np.rint(
-        np.nan_to_num(numbers, nan=0.0, posinf=np.inf, neginf=-np.inf) * 10.0**events.decimals
-    )
+    scaled = np.rint(np.where(np.isnan(numbers), 0.0, numbers) * 10.0**events.decimals)
     if scaled.size and np.max(np.abs(scaled)) >= MOST:
         raise OverflowError(
             f"events {events.name!r}: {name!r} holds {numbers[np.argmax(np.abs(scaled))]!r}; at "
@@ -247,7 +252,7 @@ def _check_size(found: Events, events: EventTable) -> None:
             if sum(sizes) >= MOST:
                 raise OverflowError(
                     f"events {events.name!r}: absolute values of {key[4:]!r} add up to over "
-                    f"{MOST / 10**events.decimals:g}; declare fewer than {events.decimals} decimals."
+                    f"{MOST / 10**events.decimals:g}: declare fewer than {events.decimals} decimals"
                 )
 
 

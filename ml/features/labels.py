@@ -79,10 +79,12 @@ def observed_outcome(
 
     NaN where none was recorded. An outcome that is there needs no full horizon: it is known.
     """
-    asked = (index, tables, table)
-    rest = (horizon_days, observed_through, entity, False)
-    count = _ahead(*asked, _counted(table, where, column), *rest)
-    total = _ahead(*asked, _summed(Term(table, column), where), *rest)
+
+    def over(build: _Build) -> pd.Series:
+        return _ahead(index, tables, table, build, horizon_days, observed_through, entity, False)
+
+    count = over(_counted(table, where, column))
+    total = over(_summed(Term(table, column), where))
     return (total > 0).astype(np.float64).where(count > 0).rename("label")
 
 
