@@ -15,7 +15,7 @@ from ml.models import ModelSpec
 from orchestration.definitions import build_definitions
 from orchestration.jobs import INGEST, daily_job_name, training_job_name
 from warehouse.database import reading
-from warehouse.repositories import models, score_days
+from warehouse.repositories import models, scores
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -102,7 +102,7 @@ def _training_due(workspace: Workspace, spec: ModelSpec) -> bool:
 def _scoring_due(workspace: Workspace, spec: ModelSpec, day: date) -> bool:
     with reading(workspace.engine) as connection:
         champion = models.champion(connection, spec.name)
-        there = score_days.get(connection, spec.name, day)
+        there = scores.day(connection, spec.name, day)
     if there is None or champion is None:
         return True
     present = (champion.version, workspace.data_version().snapshot)

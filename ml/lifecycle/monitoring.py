@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from ml.artifacts import Artifact
 from ml.drift import DriftRow, check
@@ -145,14 +146,10 @@ def _judged(
     workspace: Workspace, spec: ModelSpec, method: Method, artifact: Artifact, through: date
 ) -> tuple[Judged, Literal["live", "backtest"]]:
     with reading(workspace.engine) as connection:
-        stored = scores.read_days(
-            connection,
-            spec,
-            after=artifact.known_through,
-            through=through,
-            model_version=artifact.version,
-            origin="daily",
+        table = scores.between(
+            connection, spec, artifact.known_through + timedelta(days=1), through, origin="live"
         )
+    stored = table.filter(pc.field("model_version") == artifact.version).to_pandas()
     if len(stored):
         fitted = method.load(artifact.fitted_folder)
         live = method.judge(fitted, workspace.snapshot(), stored, through)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -14,9 +14,12 @@ from ml.lifecycle.refusals import NoChampionError
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.models import ModelSpec
 from warehouse.database import reading, utc_now, writing
+from warehouse.faults import reach
 from warehouse.repositories import models, scores
+from warehouse.repositories.online import OnlineBatch
 
-DAILY, BACKFILL = "daily", "backfill"
+LIVE: Literal["live"] = "live"
+BACKFILL: Literal["backfill"] = "backfill"
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,14 @@ def score(
                 origin=origin,
                 scored_at=utc_now(),
             )
+            batch = OnlineBatch(
+                schema_hash(method.monitored(inputs[day])),
+                online["entity"].tolist(),
+                online["features"].tolist(),
+            )
+            reach("score-write")
             with writing(workspace.engine) as connection:
-                scores.write_day(
-                    connection,
-                    spec,
-                    day,
-                    frame,
-                    stamp,
-                    online=online,
-                    schema_hash=schema_hash(method.monitored(inputs[day])),
-                )
+                scores.write_day(connection, spec, day, frame, stamp, online=batch)
             done.append(
                 ScoredDay(
                     day, len(frame), artifact.version, data.id, origin, _headline(frame, spec)
@@ -117,12 +118,12 @@ def _champions(
             # a day is scored on the morning after it, by the champion of that morning
             named = models.champion_on(connection, spec.name, day + timedelta(days=1), zone)
         if named is None:
-            origin = DAILY if day >= newest_day else BACKFILL
+            origin = LIVE if day >= newest_day else BACKFILL
             found[day] = (present, origin)
             continue
         if named.version not in opened:
             opened[named.version] = workspace.artifacts.open(spec.name, named.version)
-        found[day] = (opened[named.version], DAILY)
+        found[day] = (opened[named.version], LIVE)
     return found
 
 

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods.client_data import (
-    RECENCY,
-    bought_after,
-    outcome_after,
-    usual_margin,
-)
+from ml.methods.client_data import RECENCY, outcome_after, silent_after, usual_margin
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
 from ml.methods.metrics import auc, brier, expected_calibration_error
@@ -32,7 +27,7 @@ class ChurnMethod(ClientMethod):
         own = outcome_after(data, frame, OUTCOME, self.spec.horizon_days, known)
         if own is not None:
             return own
-        return 1.0 - bought_after(data, frame, self.spec.horizon_days, known)
+        return silent_after(data, frame, self.spec.horizon_days, known)
 
     def facts(self, frame: pd.DataFrame, label: pd.Series) -> dict[str, Any]:
         return {"base_rate": float(label.mean()), "rows": len(frame)}
@@ -57,7 +52,9 @@ class ChurnMethod(ClientMethod):
         return decisions["margin_at_risk"]
 
     def baseline(self, frame: pd.DataFrame) -> pd.Series:
-        return frame[RECENCY]
+        if RECENCY in frame:
+            return frame[RECENCY]
+        return pd.Series(0.0, index=frame.index)
 
     def compare(self, judged: Judged) -> Comparison:
         frame = judged.frame

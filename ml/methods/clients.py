@@ -90,7 +90,7 @@ class ClientMethod(Method):
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
         frame = self.frame(data, days)
-        parts = {pd.Timestamp(day).date(): part for day, part in frame.groupby("as_of")}
+        parts = dict(iter(frame.groupby("as_of")))
         return {
             day: {FEATURES: parts.get(day, frame.iloc[:0]).reset_index(drop=True)} for day in days
         }

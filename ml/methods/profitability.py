@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ml.methods.client_data import LAST_PERIOD, margin_after, margin_basis
+from ml.methods.client_data import basis_of, last_period, margin_after
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
 from ml.methods.metrics import mae, spearman
@@ -23,7 +23,7 @@ class ProfitabilityMethod(ClientMethod):
 
     def learn(self, data: Snapshot, as_of: date) -> FittedClients:
         fitted = super().learn(data, as_of)
-        fitted.facts["basis"] = margin_basis(data)
+        fitted.facts["basis"] = basis_of(data)
         return fitted
 
     def label(self, data: Snapshot, frame: pd.DataFrame, known: date) -> pd.Series:
@@ -47,7 +47,7 @@ class ProfitabilityMethod(ClientMethod):
         return decisions["expected_margin"]
 
     def baseline(self, frame: pd.DataFrame) -> pd.Series:
-        return frame[LAST_PERIOD].fillna(0.0)
+        return last_period(frame)
 
     def compare(self, judged: Judged) -> Comparison:
         frame = judged.frame

@@ -1,0 +1,277 @@
+"""Budget: what each channel brings per period of its own spend frequency, and the best split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml.methods.media_data import MediaPanel, media_panel
+from ml.methods.method import (
+    Answer,
+    Comparison,
+    Frames,
+    Judged,
+    Method,
+    NotEnoughDataError,
+    QueryError,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+LEAST_PERIODS = 40
+"""24 to fit, and as many again as a judged quarter needs beside them."""
+RECENT_SHARE = 0.25
+
+
+class FittedBudget:
+    """A media mix with what its panel was about."""
+
+    def __init__(self, mix: Any, facts: Mapping[str, Any]) -> None:
+        self.mix = mix
+        self.facts = dict(facts)
+
+    def save(self, folder: Path) -> None:
+        """The mix's files and ``facts.json``."""
+        self.mix.save(folder)
+        (folder / "facts.json").write_text(json.dumps(self.facts, indent=2) + "\n")
+
+
+class BudgetMethod(Method):
+    """Contributions with carry-over and saturation; a split within bounds around today's."""
+
+    def learn(self, data: Snapshot, as_of: date) -> FittedBudget:
+        panel = self._panel(data, as_of)
+        mix = self.spec.estimator_class()()
+        mix.fit(panel.spend, panel.outcome, panel.controls)
+        return FittedBudget(
+            mix,
+            {
+                "outcome": panel.outcome_name,
+                "controls": panel.control_names,
+                "frequency": panel.frequency,
+                "periods_a_year": panel.periods_a_year,
+            },
+        )
+
+    def load(self, folder: Path) -> FittedBudget:
+        mix = self.spec.estimator_class().load(folder)
+        return FittedBudget(mix, json.loads((folder / "facts.json").read_text()))
+
+    def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
+        found: dict[date, Frames] = {}
+        for day in days:
+            panel = media_panel(data, day, self.settings.budget_outcome)
+            found[day] = {"spend": panel.spend}
+        return found
+
+    def decide(self, fitted: FittedBudget, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
+        mix = fitted.mix
+        spend = inputs["spend"].reindex(columns=mix.channels_, fill_value=0.0)
+        current = current_amounts(spend)
+        total = round(float(current.sum()), 2)
+        shift = self.settings.max_budget_shift
+        bounds = {
+            channel: (round(amount * (1 - shift), 2), round(amount * (1 + shift) + 0.01, 2))
+            for channel, amount in current.items()
+        }
+        best = mix.allocate(total, 1, bounds)
+        year = mix.contributions_by_period_.tail(round(fitted.facts["periods_a_year"]))
+        whole = mix.contributions_
+        share = (year.sum() / whole["total"].replace(0.0, np.nan)).fillna(0.0)
+        marginal = mix.marginal_return(current)
+        return pd.DataFrame(
+            {
+                "channel": mix.channels_,
+                "current_amount": current.to_numpy(),
+                "recommended_amount": best.reindex(mix.channels_).to_numpy(),
+                "contribution": year.sum().reindex(mix.channels_).to_numpy(),
+                "contribution_low": (whole["low"] * share).to_numpy(),
+                "contribution_high": (whole["high"] * share).to_numpy(),
+                "marginal_return": marginal.reindex(mix.channels_).to_numpy(),
+            }
+        )
+
+    def backtest(
+        self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
+    ) -> Judged | None:
+        panel = self._panel(data, as_of)
+        quarter = max(4, round(panel.periods_a_year / 4))
+        cut = len(panel.spend) - min(quarter, len(panel.spend) // 4)
+        first = panel.spend.index[cut] - pd.Timedelta(days=1)
+        if after is not None and after >= first.date():
+            later = panel.spend.index[panel.spend.index > pd.Timestamp(after)]
+            if len(later) < 4:
+                return None
+            cut = len(panel.spend) - len(later)
+        model = fitted or self.learn(data, (panel.spend.index[cut] - timedelta(days=1)).date())
+        return Judged(self._judged(model, panel, cut, as_of), "last quarter of the periods")
+
+    def judge(
+        self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
+    ) -> Judged | None:
+        panel = self._panel(data, through)
+        later = panel.spend.index[panel.spend.index > pd.Timestamp(decisions["as_of"].min())]
+        if len(later) < 4:
+            return None
+        cut = len(panel.spend) - len(later)
+        return Judged(self._judged(fitted, panel, cut, through), "periods after the decisions")
+
+    def compare(self, judged: Judged) -> Comparison:
+        frame = judged.frame
+        errors = {
+            name: float(np.sqrt(((frame["outcome"] - frame[name]) ** 2).mean()))
+            for name in ("expected", "baseline")
+        }
+        return Comparison(
+            ours={"rmse": errors["expected"]},
+            baseline={"rmse": errors["baseline"]},
+            rows=len(frame),
+            basis=judged.basis,
+        )
+
+    def value(self, judged: Judged) -> Value:
+        """Gain of the recommended split over the one spent, at equal spend, times margin rate."""
+        rate = self.settings.margin_rate
+        gain, low, high = (
+            rate * float(judged.frame[name].iloc[0]) for name in ("gain", "gain_low", "gain_high")
+        )
+        return Value(
+            amount=gain,
+            baseline_amount=0.0,
+            low=low,
+            high=high,
+            assumptions={
+                "margin_rate": rate,
+                "max_budget_shift": self.settings.max_budget_shift,
+                "periods": len(judged.frame),
+                "measured_by": "the model's own response to the split, on the judged periods",
+            },
+        )
+
+    def answer(
+        self, fitted: FittedBudget, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
+    ) -> Answer:
+        from ml.estimators.allocation import InfeasibleBudgetError
+
+        mix = fitted.mix
+        unknown = sorted(set(query.bounds) - set(mix.channels_))
+        if unknown:
+            raise QueryError(
+                f"unknown channel {unknown[0]!r}; there are {mix.channels_}",
+                f"/bounds/{unknown[0]}",
+            )
+        bounds = {name: (bound.low, bound.high) for name, bound in query.bounds.items()}
+        try:
+            split = mix.allocate(query.total, query.periods, bounds or None)
+        except InfeasibleBudgetError as error:
+            raise QueryError(str(error), "/bounds") from error
+        per_period = split / query.periods
+        current = mix.current_
+        year = mix.contributions_by_period_.tail(round(fitted.facts["periods_a_year"])).sum()
+        whole = mix.contributions_
+        marginal = mix.marginal_return(per_period)
+        decisions = []
+        for channel in mix.channels_:
+            share = (
+                year[channel] / whole.loc[channel, "total"] if whole.loc[channel, "total"] else 0
+            )
+            decisions.append(
+                {
+                    "channel": channel,
+                    "current_amount": round(float(current[channel]) * query.periods, 2),
+                    "recommended_amount": float(split[channel]),
+                    "contribution": float(year[channel]),
+                    "contribution_low": float(whole.loc[channel, "low"] * share),
+                    "contribution_high": float(whole.loc[channel, "high"] * share),
+                    "marginal_return": float(marginal[channel]),
+                }
+            )
+        return Answer(
+            decisions,
+            given=["total", "periods", *(["bounds"] if query.bounds else [])],
+            detail={
+                "frequency": fitted.facts["frequency"],
+                "outcome": fitted.facts["outcome"],
+                "expected_outcome": mix.expected(split, query.periods),
+            },
+        )
+
+    def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
+        recent = current_amounts(inputs["spend"])
+        return pd.DataFrame(
+            {
+                "entity": recent.index.astype(str),
+                "features": [{"current_amount": float(amount)} for amount in recent],
+            }
+        )
+
+    def monitored(self, inputs: Frames) -> pd.DataFrame:
+        return inputs["spend"].reset_index(drop=True)
+
+    def _panel(self, data: Snapshot, as_of: date) -> MediaPanel:
+        panel = media_panel(data, as_of, self.settings.budget_outcome)
+        if len(panel.spend) < LEAST_PERIODS:
+            raise NotEnoughDataError(
+                f"{self.spec.title} needs at least {LEAST_PERIODS} periods of spend and outcome,"
+                f" there are {len(panel.spend)} ({panel.frequency}) up to {as_of}"
+            )
+        return panel
+
+    def _judged(
+        self, fitted: FittedBudget, panel: MediaPanel, cut: int, as_of: date
+    ) -> pd.DataFrame:
+        mix = fitted.mix
+        spend = panel.spend.iloc[cut:].reindex(columns=mix.channels_, fill_value=0.0)
+        controls = None if panel.controls is None else panel.controls.iloc[cut:]
+        spent = spend.sum()
+        shift = self.settings.max_budget_shift
+        bounds = {
+            name: (round(amount * (1 - shift), 2), round(amount * (1 + shift) + 0.01, 2))
+            for name, amount in spent.items()
+        }
+        best = mix.allocate(round(float(spent.sum()), 2), len(spend), bounds)
+        gain, low, high = mix.gain(best, spent, len(spend))
+        return pd.DataFrame(
+            {
+                "as_of": [stamp.date() for stamp in spend.index],
+                "outcome": panel.outcome.iloc[cut:].to_numpy(),
+                "expected": mix.predict(spend, controls).to_numpy(),
+                "baseline": _without_media(panel, cut),
+                "gain": gain,
+                "gain_low": low,
+                "gain_high": high,
+            }
+        )
+
+
+def current_amounts(spend: pd.DataFrame) -> pd.Series:
+    """Mean spend a period over the last quarter of a year."""
+    step = pd.Series(spend.index).diff().median()
+    periods = max(1, round(pd.Timedelta(days=91) / step)) if len(spend) > 1 else 1
+    return spend.tail(periods).mean()
+
+
+def _without_media(panel: MediaPanel, cut: int) -> np.ndarray:
+    """The same base (trend, season, controls) by ridge regression, media left out."""
+    from ml.estimators.media_base import BaseDesign
+
+    seen, later = panel.spend.index[:cut], panel.spend.index[cut:]
+    controls = panel.controls
+    base = BaseDesign.fit(
+        seen, None if controls is None else controls.iloc[:cut], trend=True, season=True
+    )
+    matrix, _ = base.matrix(seen, None if controls is None else controls.iloc[:cut])
+    y = panel.outcome.iloc[:cut].to_numpy()
+    ridge = 1e-2 * np.eye(matrix.shape[1])
+    weights = np.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ y)
+    ahead, _ = base.matrix(later, None if controls is None else controls.iloc[cut:])
+    expected: np.ndarray = ahead @ weights
+    return expected

@@ -1,0 +1,129 @@
+"""What client models read from a snapshot: features at dates, and what came after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml.features import (
+    EventTable,
+    client_features,
+    client_population,
+    compute,
+    future_sum,
+    no_event,
+    observed_outcome,
+)
+from ml.features.client import line_events, margin_basis
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+RECENCY = "days_since_purchase"
+CLIENT_TABLES = ("invoice_lines", "invoices", "clients", "work_entries", "quotes", "services")
+HORIZON_OF_USUAL = 90
+"""Days of the margin at risk; that of a usual quarter is a quarter of the year's."""
+
+
+def client_tables(data: Snapshot) -> dict[str, pa.Table]:
+    """Row versions of every table that client features read and the snapshot holds."""
+    return {name: data.read(name) for name in CLIENT_TABLES if name in data.tables}
+
+
+def client_frame(data: Snapshot, days: Sequence[date]) -> pd.DataFrame:
+    """Columns client_id, as_of (dates) and the features of clients active in the year before."""
+    tables = client_tables(data)
+    found = compute(
+        client_features(tables), tables, as_ofs=days, population=client_population(tables)
+    )
+    frame = found.frame
+    return frame.assign(as_of=frame["as_of"].dt.date)
+
+
+def first_event(data: Snapshot) -> date:
+    """The first day on which anything happened to a client."""
+    tables = [
+        ("invoice_lines", "issued_on"),
+        ("client_outcomes", "observed_on"),
+    ]
+    firsts = [
+        pc.min(data.read(table, [day])[day]).as_py()
+        for table, day in tables
+        if table in data.tables
+    ]
+    return min(day for day in firsts if day is not None)
+
+
+def basis_of(data: Snapshot) -> str:
+    """``margin`` where the source has a cost, else ``revenue``."""
+    return margin_basis(client_tables(data)).basis
+
+
+def last_period(frame: pd.DataFrame) -> pd.Series:
+    """Margin of the last 90 days, revenue where the source has no cost."""
+    return frame["margin_90d" if "margin_90d" in frame else "revenue_90d"].fillna(0.0)
+
+
+def usual_margin(frame: pd.DataFrame) -> pd.Series:
+    """Margin (revenue without cost) of a usual quarter, at least 0; 0 without invoice lines."""
+    for name in ("margin_365d", "revenue_365d"):
+        if name in frame:
+            year = pd.to_numeric(frame[name]).fillna(0.0)
+            return (year * HORIZON_OF_USUAL / 365).clip(lower=0.0)
+    return pd.Series(0.0, index=frame.index)
+
+
+def margin_after(data: Snapshot, frame: pd.DataFrame, horizon_days: int, known: date) -> pd.Series:
+    """Margin over the horizon after each row's as_of; NaN where not observed by ``known``."""
+    tables = client_tables(data)
+    return future_sum(
+        _index(frame),
+        tables,
+        margin_basis(tables).terms,
+        horizon_days=horizon_days,
+        observed_through=known,
+    )
+
+
+def silent_after(data: Snapshot, frame: pd.DataFrame, horizon_days: int, known: date) -> pd.Series:
+    """1.0 where no purchase follows within the horizon; NaN where not observed by ``known``."""
+    tables = client_tables(data)
+    return no_event(
+        _index(frame),
+        tables,
+        line_events(tables),
+        horizon_days=horizon_days,
+        observed_through=known,
+        where="is_sale",
+    )
+
+
+def outcome_after(
+    data: Snapshot, frame: pd.DataFrame, outcome: str, horizon_days: int, known: date
+) -> pd.Series | None:
+    """The firm's own outcome over the horizon; None where it records none of that name."""
+    if "client_outcomes" not in data.tables:
+        return None
+    table = data.read("client_outcomes")
+    own = table.filter(pc.field("outcome") == outcome)
+    if not own.num_rows:
+        return None
+    events = EventTable("outcomes", "client_outcomes", "observed_on", {"value": "value"})
+    return observed_outcome(
+        _index(frame),
+        {"client_outcomes": own},
+        events,
+        "value",
+        horizon_days=horizon_days,
+        observed_through=known,
+    )
+
+
+def _index(frame: pd.DataFrame) -> pd.DataFrame:
+    days: Any = pd.to_datetime(frame["as_of"])
+    return pd.DataFrame({"client_id": frame["client_id"], "as_of": days}, index=frame.index)
