@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class Clients:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    def pick(self, rows: Bools | Ints) -> Clients:
+        """Some of the clients."""
+        return Clients(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def count(clients: int, last_day: int) -> int:

@@ -51,7 +51,7 @@ def quotes(
     months = np.arange(calendar.month[last] + 1)
     cells = (c.number[:, None], months[None, :])
     happens = streams.uniform("quote", *cells) < _PER_MONTH[c.contract][:, None]
-    nominal = calendar.month_start[months] + streams.whole("quote.day", 28, *cells)
+    nominal = calendar.month_start[months] + streams.whole("quote.day", 26, *cells)
     day = calendar.next_open[nominal]
     happens &= (day >= c.started[:, None]) & (day < lives.left[:, None]) & (day <= last)
     row, month = np.nonzero(happens)

@@ -69,8 +69,7 @@ class Chunk:
 def started_clients(world: World, number: Ints) -> clients.Clients:
     """The clients of these numbers that have started by the last day."""
     everyone = clients.build(world.streams, world.catalogue, world.calendar, world.clients, number)
-    here = number[everyone.started <= world.last]
-    return clients.build(world.streams, world.catalogue, world.calendar, world.clients, here)
+    return everyone.pick(everyone.started <= world.last)
 
 
 def simulate(world: World, number: Ints) -> Chunk:
