@@ -11,7 +11,7 @@ from warehouse.settings import WarehouseSettings
 
 @dataclass(frozen=True)
 class State:
-    """``tables`` is None before the first ingestion, when every model may still become available."""
+    """``tables`` is None before the first ingestion: every model may still become available."""
 
     tables: Collection[str] | None
     start: date | None

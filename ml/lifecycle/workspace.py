@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 
 from ml.artifacts import Artifact, ArtifactStore
 from ml.lifecycle.refusals import NoDataError, NotAvailableError, QualityError
-from ml.methods.method import Method
 from ml.models import ModelSpec, Registry, default_registry
 from ml.models.spec import load
 from ml.settings import MlSettings
@@ -29,6 +28,7 @@ from warehouse.snapshot import Snapshot
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.methods.method import Method
     from warehouse.ingestion import IngestReport
 
 

@@ -204,6 +204,9 @@ class BudgetMethod(Method):
             },
         )
 
+    def entity_of(self, query: Any) -> str | None:
+        return None
+
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         recent = current_amounts(inputs["spend"])
         return pd.DataFrame(

@@ -136,6 +136,10 @@ class ClientMethod(Method):
         )
         return Judged(judged, "stored decisions") if len(judged) else None
 
+    def entity_of(self, query: Any) -> str | None:
+        found: str | None = query.client_id
+        return found
+
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         features = inputs[FEATURES].drop(columns=["as_of"])
         records = features.drop(columns=["client_id"]).astype(object)

@@ -157,6 +157,10 @@ class Method(ABC):
         """
 
     @abstractmethod
+    def entity_of(self, query: Any) -> str | None:
+        """The entity whose online features the query asks for, None where it names none."""
+
+    @abstractmethod
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         """What on-demand calls by id read: columns ``entity`` (text) and ``features`` (dict)."""
 
