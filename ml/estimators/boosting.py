@@ -1,0 +1,223 @@
+"""Boosted trees on top of a linear model: fit, out-of-fold predictions, contributions, files.
+
+Shared by churn (log-odds) and profitability (money). The trees start from the linear model's
+prediction and learn what it leaves, so a small data set gets the linear model and a large one the
+interactions; both parts are sums over columns, hence so are the contributions (for the trees
+SHAP values, Lundberg et al. 2018, as LightGBM computes them).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.estimators.linear import LinearPart, fit_linear
+from ml.estimators.tabular import TabularEncoder
+from ml.estimators.threads import num_threads
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+
+@dataclass(frozen=True)
+class BoostingOptions:
+    """How the two parts are fitted; ``objective`` is ``binary`` or ``regression``.
+
+    ``size_power`` weighs each row by one over this power of the size that a first linear fit
+    predicts for it: 0 is ordinary least squares, 1 suits a variance that grows with the mean.
+    """
+
+    objective: str
+    learning_rate: float = 0.05
+    leaves: int = 8
+    least_rows: int = 40
+    max_rounds: int = 300
+    patience: int = 30
+    penalty: float = 10.0
+    size_power: float = 0.0
+    seed: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def lightgbm(self, rows: int) -> dict[str, Any]:
+        """LightGBM's parameters for a training set of so many rows."""
+        return {
+            "objective": self.objective,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": max(2, min(self.least_rows, rows // 20)),
+            "min_data_per_group": max(2, min(100, rows // 20)),
+            "feature_fraction": 0.5,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "lambda_l2": 10.0,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": num_threads(),
+            "boost_from_average": False,
+            "verbose": -1,
+            **self.extra,
+        }
+
+
+class Boosted:
+    """A linear part and a LightGBM booster; ``predict`` is their sum, shape (rows,)."""
+
+    def __init__(self, linear: LinearPart, trees: str) -> None:
+        from lightgbm import Booster
+
+        self.linear = linear
+        # The booster is read back from its text even when just fitted, so that a model in memory
+        # and its loaded copy are the same object bit for bit.
+        self.text = trees
+        self.booster: Booster = Booster(model_str=trees)
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """The raw value: log-odds for ``binary``, else the value itself."""
+        return self.linear.predict(matrix) + self._trees(matrix)
+
+    def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
+        """What each column adds, shape (rows, columns), and the base they start from."""
+        columns = matrix.shape[1]
+        if not self.booster.num_trees():
+            return self.linear.contributions(matrix), self.linear.intercept
+        shap = np.asarray(
+            self.booster.predict(matrix, pred_contrib=True, num_threads=num_threads())
+        )
+        base = float(shap[0, columns]) if len(shap) else 0.0
+        return shap[:, :columns] + self.linear.contributions(matrix), self.linear.intercept + base
+
+    def _trees(self, matrix: np.ndarray) -> np.ndarray:
+        if not len(matrix) or not self.booster.num_trees():
+            return np.zeros(len(matrix))
+        raw = self.booster.predict(matrix, raw_score=True, num_threads=num_threads())
+        return np.asarray(raw)
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write ``<name>.trees.txt`` and ``<name>.linear.json``."""
+        (folder / f"{name}.trees.txt").write_text(self.text, encoding="utf-8")
+        (folder / f"{name}.linear.json").write_text(
+            json.dumps(self.linear.to_dict()), encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Boosted:
+        """Read what ``save`` wrote."""
+        linear = json.loads((folder / f"{name}.linear.json").read_text(encoding="utf-8"))
+        trees = (folder / f"{name}.trees.txt").read_text(encoding="utf-8")
+        return cls(LinearPart.from_dict(linear), trees)
+
+
+def fit_boosted(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    folds: np.ndarray,
+    encoder: TabularEncoder,
+    options: BoostingOptions,
+    weight: np.ndarray | None = None,
+) -> tuple[Boosted, np.ndarray]:
+    """The model on all rows, and the out-of-fold raw prediction of each row.
+
+    ``folds`` has the fold of each row. The number of rounds is the median of what early stopping
+    finds on the folds left out; nothing of a fold reaches the model that predicts it.
+    """
+    numbers = sorted(set(folds.tolist()))
+    parts = [_fit_fold(matrix, y, folds == number, encoder, options, weight) for number in numbers]
+    rounds = round(float(np.median([booster.best_iteration for _, booster in parts])))
+    held_out = np.empty(len(y))
+    for number, (linear, booster) in zip(numbers, parts, strict=True):
+        rows = folds == number
+        held_out[rows] = linear.predict(matrix[rows])
+        if rounds:
+            held_out[rows] += booster.predict(matrix[rows], raw_score=True, num_iteration=rounds)
+    linear, weight = _linear(matrix, y, encoder, options, weight)
+    booster = _train(matrix, y, weight, linear, encoder, options, rounds)
+    return Boosted(linear, booster.model_to_string(num_iteration=rounds or -1)), held_out
+
+
+def _fit_fold(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    out: np.ndarray,
+    encoder: TabularEncoder,
+    options: BoostingOptions,
+    weight: np.ndarray | None,
+) -> tuple[LinearPart, Booster]:
+    inside = None if weight is None else weight[~out]
+    linear, inside = _linear(matrix[~out], y[~out], encoder, options, inside)
+    valid = (matrix[out], y[out], None if weight is None else weight[out])
+    booster = _train(
+        matrix[~out], y[~out], inside, linear, encoder, options, options.max_rounds, valid
+    )
+    return linear, booster
+
+
+def _linear(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    encoder: TabularEncoder,
+    options: BoostingOptions,
+    weight: np.ndarray | None,
+) -> tuple[LinearPart, np.ndarray | None]:
+    """The linear part, and the weights that the trees should go on with."""
+    sizes = {i: len(encoder.categories[encoder.columns[i]]) for i in encoder.categorical_indices}
+    logistic = options.objective == "binary"
+
+    def fit(by: np.ndarray | None) -> LinearPart:
+        return fit_linear(
+            matrix,
+            y,
+            sizes=sizes,
+            logistic=logistic,
+            curved=logistic,
+            penalty=options.penalty,
+            weight=by,
+            seed=options.seed,
+        )
+
+    first = fit(weight)
+    if not options.size_power:
+        return first, weight
+    size = np.maximum(first.predict(matrix), 0.5 * float(np.abs(y).mean()) + 1e-12)
+    by = size**-options.size_power
+    by = by / by.mean() if weight is None else by * weight / (by * weight).mean()
+    return fit(by), by
+
+
+def _train(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    linear: LinearPart,
+    encoder: TabularEncoder,
+    options: BoostingOptions,
+    rounds: int,
+    valid: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None,
+) -> Booster:
+    import lightgbm
+
+    categorical = [
+        i for i in encoder.categorical_indices if len(encoder.categories[encoder.columns[i]]) > 1
+    ]
+    data = lightgbm.Dataset(
+        matrix,
+        y,
+        weight=weight,
+        init_score=linear.predict(matrix),
+        categorical_feature=categorical,
+        params={"verbose": -1},
+    )
+    params = options.lightgbm(len(y))
+    if valid is None:
+        return lightgbm.train(params, data, num_boost_round=max(rounds, 1))
+    left, left_y, left_weight = valid
+    watch = data.create_valid(left, left_y, weight=left_weight, init_score=linear.predict(left))
+    stop = lightgbm.early_stopping(options.patience, verbose=False)
+    return lightgbm.train(
+        params, data, num_boost_round=max(rounds, 1), valid_sets=[watch], callbacks=[stop]
+    )

@@ -1,0 +1,132 @@
+"""From a model's log-odds to probabilities that mean what they say, learned out of fold.
+
+Platt's scaling (1999) with his smoothed targets always; with enough rows of both outcomes also a
+centred isotonic correction (Oron and Flournoy 2017) shrunk towards it. Both are kept as knots of
+one strictly increasing line in log-odds, so ranking never changes and prediction is ``np.interp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_FAR = 60.0  # log-odds beyond any model's
+_LEAST_CLASS = 200  # rows of the rarer outcome before the shape is corrected
+_PRIOR = 50.0  # rows of Platt's opinion in each bin
+_LEAST_STEP = 1e-4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A strictly increasing, piecewise linear map of log-odds: ``knots`` to ``values``."""
+
+    knots: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, margin: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None
+    ) -> Calibration:
+        """Learn from out-of-fold log-odds ``margin`` and outcomes ``y`` (0 or 1), shape (rows,)."""
+        weight = np.ones(len(y)) if weight is None else weight / weight.mean()
+        slope, shift = _platt(margin, y, weight)
+        ends = np.array([-_FAR, _FAR])
+        rarer = min(float(weight[y == 1].sum()), float(weight[y == 0].sum()))
+        if rarer < _LEAST_CLASS:
+            return cls(ends, slope * ends + shift)
+        centers, values = _centred_isotonic(margin, y, weight, slope, shift, rarer)
+        knots = np.concatenate([ends[:1], centers, ends[1:]])
+        # Beyond the outermost bins the line goes on at Platt's slope.
+        low = values[0] - slope * (centers[0] - ends[0])
+        high = values[-1] + slope * (ends[1] - centers[-1])
+        return cls(knots, np.concatenate([[low], values, [high]]))
+
+    def log_odds(self, margin: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds, same shape."""
+        return np.interp(margin, self.knots, self.values)
+
+    def probability(self, margin: np.ndarray) -> np.ndarray:
+        """Calibrated probability in (0, 1), same shape."""
+        return expit(self.log_odds(margin))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"knots": self.knots.tolist(), "values": self.values.tolist()}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Calibration:
+        """The map that ``to_dict`` described."""
+        return cls(np.array(state["knots"]), np.array(state["values"]))
+
+
+def expit(log_odds: np.ndarray) -> np.ndarray:
+    """Probability of log-odds, without overflow."""
+    return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -500.0, 500.0)))
+
+
+def expected_calibration_error(y: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
+    """Mean distance between predicted and observed rates over bins of equal size (lower is better).
+
+    ``y`` holds 0 or 1, ``probability`` values in [0, 1], both of shape (rows,).
+    """
+    order = np.argsort(probability, kind="stable")
+    gaps = [
+        len(rows) * abs(float(np.mean(y[rows])) - float(np.mean(probability[rows])))
+        for rows in np.array_split(order, min(bins, len(order)))
+    ]
+    return sum(gaps) / len(order)
+
+
+def _platt(margin: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope and shift of the logistic fit by Newton's method; the slope is kept positive."""
+    ones, zeros = float(weight[y == 1].sum()), float(weight[y == 0].sum())
+    target = np.where(y == 1, (ones + 1) / (ones + 2), 1 / (zeros + 2))
+    design = np.column_stack([margin, np.ones(len(margin))])
+    effects = np.array([1.0, 0.0])
+    for _ in range(50):
+        chance = expit(design @ effects)
+        curvature = np.maximum(weight * chance * (1 - chance), 1e-12)
+        gram = design.T @ (design * curvature[:, None]) + 1e-9 * np.eye(2)
+        step = np.linalg.solve(gram, design.T @ (weight * (target - chance)))
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        effects = effects + step
+        if np.abs(step).max() < 1e-9:
+            break
+    if effects[0] < 0.02:
+        # The ranking is worthless or reversed: say the base rate, almost flat.
+        rate = (ones + 1) / (ones + zeros + 2)
+        return 0.02, float(np.log(rate / (1 - rate)) - 0.02 * np.average(margin, weights=weight))
+    return float(effects[0]), float(effects[1])
+
+
+def _centred_isotonic(
+    margin: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    slope: float,
+    shift: float,
+    rarer: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(margin, kind="stable")
+    bins = int(min(20, max(3, rarer // 50)))
+    blocks: list[list[float]] = []  # centre, rate, rows
+    for rows in np.array_split(order, bins):
+        mass = float(weight[rows].sum())
+        if mass <= 0:
+            continue
+        center = float(np.average(margin[rows], weights=weight[rows]))
+        prior = float(np.average(expit(slope * margin[rows] + shift), weights=weight[rows]))
+        hits = float((weight[rows] * y[rows]).sum())
+        blocks.append([center, (hits + _PRIOR * prior) / (mass + _PRIOR), mass])
+        # Pool adjacent violators; a pooled block keeps one knot, at its centre.
+        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
+            (c1, r1, m1), (c2, r2, m2) = blocks[-2:]
+            mass = m1 + m2
+            blocks[-2:] = [[(c1 * m1 + c2 * m2) / mass, (r1 * m1 + r2 * m2) / mass, mass]]
+    centers, kept = np.unique(np.array([block[0] for block in blocks]), return_index=True)
+    rates = np.clip(np.array([blocks[i][1] for i in kept]), 1e-6, 1 - 1e-6)
+    values = np.log(rates / (1 - rates))
+    return centers, np.maximum.accumulate(values) + _LEAST_STEP * np.arange(len(values))

@@ -1,0 +1,140 @@
+"""What the two client models share: parameters, checks of X and y, reasons, files."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from ml.estimators.boosting import Boosted
+from ml.estimators.folds import TooFewRowsError
+from ml.estimators.reasons import top_reasons
+from ml.estimators.tabular import TabularEncoder
+
+_SAMPLE = 2000
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The model was asked before it was fitted or loaded."""
+
+
+class TabularModel:
+    """scikit-learn's parameter conventions without importing it, and per-row contributions."""
+
+    encoder_: TabularEncoder
+    model_: Boosted
+    feature_importance_: pd.Series
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments; unknown names are refused."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {list(known)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({given})"
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the fitted columns."""
+        self._require_fitted()
+        return np.array(self.encoder_.columns, dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of the fitted columns."""
+        return len(self.feature_names_in_)
+
+    def reasons(self, X: pd.DataFrame, top: int = 3) -> list[list[dict[str, Any]]]:
+        """For each row the ``top`` columns by size of contribution: feature, value, contribution."""
+        return top_reasons(X, self.contributions(X), top)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
+        """What each column adds to a row's prediction, shape (rows, columns)."""
+        raise NotImplementedError
+
+    def _matrix(self, X: pd.DataFrame) -> np.ndarray:
+        self._require_fitted()
+        return self.encoder_.transform(X)
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "encoder_"):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted; call fit(X, y) or load(folder) first"
+            )
+
+    def _importance(self, X: pd.DataFrame, seed: int) -> pd.Series:
+        rows = np.random.default_rng(seed).permutation(len(X))[:_SAMPLE]
+        size = self.contributions(X.iloc[np.sort(rows)]).abs().mean()
+        return size.sort_values(ascending=False, kind="stable")
+
+    def _save(self, folder: Path, state: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model_.save(folder, "model")
+        state = {
+            "params": self.get_params(),
+            "encoder": self.encoder_.to_dict(),
+            "importance": {str(k): float(v) for k, v in self.feature_importance_.items()},
+            **state,
+        }
+        (folder / "model.json").write_text(json.dumps(state), encoding="utf-8")
+
+    @classmethod
+    def _load(cls, folder: Path) -> tuple[Self, dict[str, Any]]:
+        path = folder / "model.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is absent: {folder} holds no saved {cls.__name__}")
+        state = json.loads(path.read_text(encoding="utf-8"))
+        model = cls(**state["params"])
+        model.encoder_ = TabularEncoder.from_dict(state["encoder"])
+        model.model_ = Boosted.load(folder, "model")
+        model.feature_importance_ = pd.Series(state["importance"], dtype=np.float64)
+        return model, state
+
+
+def fit_encoder(X: pd.DataFrame) -> TabularEncoder:
+    """An encoder whose column order does not depend on the order given, so neither does the fit."""
+    if not isinstance(X, pd.DataFrame):
+        raise TypeError(f"X must be a pandas DataFrame with named columns, got {type(X)!r}")
+    if not X.shape[1]:
+        raise ValueError("X has no columns; give at least one feature")
+    return TabularEncoder.fit(X[sorted(X.columns, key=str)] if X.columns.is_unique else X)
+
+
+def check_target(y: object, rows: int, least: int) -> np.ndarray:
+    """``y`` as an array of shape (rows,) without missing values, at least ``least`` rows."""
+    values = np.asarray(y)
+    if values.shape != (rows,):
+        raise ValueError(f"y has shape {values.shape}, X has {rows} rows; give one value for each")
+    gone = int(pd.isna(values).sum())
+    if gone:
+        raise ValueError(f"y has {gone} missing of {rows} values; drop rows without an outcome")
+    if rows < least:
+        raise TooFewRowsError(f"{rows} rows to learn from; at least {least} are needed")
+    return values
+
+
+def check_weight(weight: object, rows: int) -> np.ndarray | None:
+    """``weight`` as float64 of shape (rows,), finite, not negative, not all zero; None stays."""
+    if weight is None:
+        return None
+    values = np.asarray(weight, dtype=np.float64)
+    if values.shape != (rows,):
+        raise ValueError(f"sample_weight has shape {values.shape}, X has {rows} rows")
+    if not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise ValueError("sample_weight must be finite, not negative, and not all zero")
+    return values
