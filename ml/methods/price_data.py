@@ -1,0 +1,95 @@
+"""Prices and quantities by service and segment, as known by a day."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml.estimators.price_panel import panel_controls, price_panel
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+RECENT_DAYS = 90
+YEAR = 365
+
+
+def entity(service: str, segment: str) -> str:
+    """The online-features key of a service in a segment."""
+    return f"{service}\x1f{segment}"
+
+
+def panel(data: Snapshot, as_of: date) -> pd.DataFrame:
+    """Client-months of purchases known by ``as_of``, with the client's segment."""
+    return price_panel(_lines(data, as_of), _clients(data, as_of))
+
+
+def arguments(rows: pd.DataFrame) -> dict[str, Any]:
+    """What PriceResponse learns from and is scored on; each service and segment is a group."""
+    return {
+        "price": rows["price"],
+        "quantity": rows["quantity_per_line"],
+        "controls": panel_controls(rows),
+        "groups": rows[["service_id", "segment"]],
+        "weights": rows["lines"],
+    }
+
+
+def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
+    """For each service and segment sold in the last year: price, unit cost, yearly quantity.
+
+    The price is the quantity-weighted mean of the last 90 days with sales; the unit cost comes
+    from the lines, else from the services, else it is missing.
+    """
+    lines = _lines(data, day)
+    lines["issued_on"] = pd.to_datetime(lines["issued_on"])
+    since = pd.Timestamp(day) - pd.Timedelta(days=YEAR)
+    sold = lines[
+        (lines["issued_on"] > since) & (lines["quantity"] > 0) & (lines["unit_price"] > 0)
+    ].copy()
+    clients = _clients(data, day)
+    segment = (
+        sold["client_id"].map(clients.set_index("client_id")["segment"])
+        if clients is not None
+        else pd.Series("all", index=sold.index)
+    )
+    sold["segment"] = segment.fillna("all").astype("str")
+    sold["value"] = sold["quantity"] * sold["unit_price"]
+    keys = ["service_id", "segment"]
+    last_sale = sold.groupby(keys)["issued_on"].transform("max")
+    recent = sold[sold["issued_on"] > last_sale - timedelta(days=RECENT_DAYS)]
+    found = recent.groupby(keys)[["value", "quantity"]].sum()
+    out = pd.DataFrame({"current_price": found["value"] / found["quantity"]})
+    out["yearly_quantity"] = sold.groupby(keys)["quantity"].sum()
+    if "cost" in sold:
+        costed = sold[sold["cost"].notna()].groupby(keys)[["cost", "quantity"]].sum()
+        out["unit_cost"] = costed["cost"] / costed["quantity"]
+    else:
+        out["unit_cost"] = np.nan
+    out = out.reset_index()
+    listed = _service_costs(data, day)
+    if listed is not None:
+        out["unit_cost"] = out["unit_cost"].fillna(out["service_id"].map(listed))
+    return out
+
+
+def _lines(data: Snapshot, day: date) -> pd.DataFrame:
+    held = data.columns("invoice_lines")
+    wanted = ["client_id", "service_id", "issued_on", "quantity", "unit_price", "cost"]
+    return data.as_of("invoice_lines", day, [c for c in wanted if c in held]).to_pandas()
+
+
+def _clients(data: Snapshot, day: date) -> pd.DataFrame | None:
+    if "clients" not in data.tables or "segment" not in data.columns("clients"):
+        return None
+    return data.as_of("clients", day, ["client_id", "segment"]).to_pandas()
+
+
+def _service_costs(data: Snapshot, day: date) -> pd.Series | None:
+    if "services" not in data.tables or "unit_cost" not in data.columns("services"):
+        return None
+    services = data.as_of("services", day, ["service_id", "unit_cost"]).to_pandas()
+    return services.set_index("service_id")["unit_cost"]
