@@ -54,7 +54,7 @@ def run(
     settings = WarehouseSettings()
     with steps("starting") as progress:
         prepare_dagster_home(settings)
-        from ml.lifecycle.summary import summary
+        from ml.lifecycle.summary import run_table
         from ml.lifecycle.workspace import Workspace
         from ml.report import write_report
         from orchestration.pipeline import run_pipeline
@@ -64,7 +64,7 @@ def run(
         day = as_of.date() if as_of else None
         outcome = {step.model: step for step in run_pipeline(workspace, specs, day, progress)}
         progress("writing the report")
-        rows = summary(workspace, specs, {n: s.problem for n, s in outcome.items() if s.problem})
+        rows = run_table(workspace, specs, {n: s.problem for n, s in outcome.items() if s.problem})
         page = write_report(workspace, workspace.registry.select(None))
     if as_json:
         print_json(rows)

@@ -1,0 +1,96 @@
+"""One row a model: state, champion, metric beside the baseline's, rows scored, value in money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml.lifecycle.workspace import Workspace
+from ml.models import ModelSpec
+from warehouse.database import reading
+from warehouse.repositories import data_versions, drift, models, scores, value
+
+
+def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
+    """What is known of a model now, from the warehouse alone; JSON-ready but for dates."""
+    with reading(workspace.engine) as connection:
+        newest_data = data_versions.newest(connection)
+        champion = models.champion(connection, spec.name)
+        trained = models.latest(connection, spec.name)
+        scored = scores.newest_day(connection, spec.name)
+        worth = value.newest(connection, spec.name).get(spec.name)
+        drifted = drift.overall(connection, spec.name, 1)
+    lacking = None
+    if newest_data is not None:
+        lacking = spec.lacking(newest_data.table_versions)
+    metric = spec.gate.metric
+    judged = champion or trained
+    return {
+        "model": spec.name,
+        "route": spec.route,
+        "title": spec.title,
+        "question": spec.question,
+        "decides": spec.decides,
+        "status": _status(newest_data is not None, lacking, champion, trained, scored),
+        "available": newest_data is not None and lacking is None,
+        "reason": lacking or _why_silent(champion, trained),
+        "champion": champion.version if champion else None,
+        "known_through": champion.known_through if champion else None,
+        "metric": metric,
+        "metrics": dict(judged.metrics) if judged else None,
+        "baseline_metrics": dict(judged.baseline) if judged else None,
+        "baseline": spec.gate.baseline,
+        "scored_as_of": scored.as_of if scored else None,
+        "rows_scored": scored.rows if scored else None,
+        "drift": drifted[0].verdict if drifted else None,
+        "value": worth.amount if worth else None,
+        "value_low": worth.low if worth else None,
+        "value_high": worth.high if worth else None,
+        "value_baseline": worth.baseline_amount if worth else None,
+        "value_basis": worth.basis if worth else None,
+        "value_reason": worth.reason if worth else None,
+        "value_assumptions": dict(worth.assumptions) if worth else None,
+        "currency": workspace.settings.currency,
+    }
+
+
+def run_table(
+    workspace: Workspace, specs: Sequence[ModelSpec], problems: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The result table of a run: short cells, one row a model; ``problems`` says what stopped."""
+    rows = []
+    for spec in specs:
+        found = model_summary(workspace, spec)
+        metrics, naive = found["metrics"] or {}, found["baseline_metrics"] or {}
+        problem = problems.get(spec.name)
+        rows.append(
+            {
+                "model": spec.route,
+                "status": found["status"] if problem is None else "stopped",
+                "champion": found["champion"],
+                "metric": found["metric"],
+                "ours": metrics.get(found["metric"]),
+                "baseline": naive.get(found["metric"]),
+                "rows_scored": found["rows_scored"],
+                f"value_{found['currency']}": found["value"],
+                "remark": problem or found["value_reason"] or found["reason"] or "",
+            }
+        )
+    return rows
+
+
+def _status(ingested: bool, lacking: str | None, champion: Any, trained: Any, scored: Any) -> str:
+    if not ingested:
+        return "no data yet"
+    if lacking:
+        return "not available"
+    if champion is None:
+        return "no champion" if trained else "not trained"
+    return "scored" if scored else "trained"
+
+
+def _why_silent(champion: Any, trained: Any) -> str | None:
+    if champion is not None or trained is None:
+        return None
+    failed = [reason for reason in trained.gate["reasons"] if reason.startswith("FAILED")]
+    return f"{trained.version} did not pass the gate: {'; '.join(failed)}"

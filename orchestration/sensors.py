@@ -1,0 +1,95 @@
+"""What starts runs between schedules: missing drift verdicts, stale scores, due retraining.
+
+A sensor has a minute and Dagster remembers a run key for ever, failed runs too: so each tick does
+a few indexed reads, and each key carries what it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from assets.workspace import WorkspaceResource
+from ml.lifecycle.retraining import retraining_due
+from ml.models import ModelSpec
+from orchestration.jobs import training_job_name
+from warehouse.database import reading
+from warehouse.repositories import drift, scores
+
+FRESH_WITHIN = timedelta(hours=36)
+"""A day is scored on the morning after it; half a day later something is wrong."""
+
+
+def build_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
+    """For each model one sensor for drift and one for retraining; one for all freshness checks."""
+    return [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
+
+
+def freshness(
+    specs: Sequence[ModelSpec],
+) -> tuple[Sequence[dg.AssetChecksDefinition], list[dg.SensorDefinition]]:
+    """Checks that each model's scores are from the last day and a half, whatever schedules did."""
+    if not specs:
+        return [], []
+    checks = dg.build_last_update_freshness_checks(
+        assets=[dg.AssetKey([spec.name, "scores"]) for spec in specs],
+        lower_bound_delta=FRESH_WITHIN,
+    )
+    sensor = dg.build_sensor_for_freshness_checks(
+        freshness_checks=checks, default_status=dg.DefaultSensorStatus.RUNNING
+    )
+    return checks, [sensor]
+
+
+def _drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+    """Check drift of a scored day that has no verdict yet, such as one of a backfill."""
+
+    @dg.sensor(
+        name=f"{spec.name}_drift",
+        target=dg.AssetSelection.assets([spec.name, "drift"]),
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Checks drift of {spec.title} for the newest scored day without a verdict.",
+    )
+    def drift_sensor(
+        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        opened = workspace.open()
+        with reading(opened.engine) as connection:
+            day = scores.newest_day(connection, spec.name)
+            checked = drift.overall(connection, spec.name, 1)
+        if day is None:
+            return dg.SkipReason(f"{spec.title} was not scored yet.")
+        if checked and checked[0].as_of >= day.as_of:
+            return dg.SkipReason(
+                f"{day.as_of} was checked: {checked[0].verdict.replace('_', ' ')}."
+            )
+        return dg.RunRequest(
+            run_key=f"{spec.name}:drift:{day.as_of}:{day.run_id}",
+            partition_key=day.as_of.isoformat(),
+        )
+
+    return drift_sensor
+
+
+def _retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+    """Retrain on stored drift or performance verdicts, after a cooldown and with new labels."""
+
+    @dg.sensor(
+        name=f"{spec.name}_retraining",
+        job_name=training_job_name(spec),
+        minimum_interval_seconds=600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Retrains {spec.title} when its stored drift or performance verdicts say so.",
+    )
+    def retraining_sensor(
+        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        verdict = retraining_due(workspace.open(), spec)
+        if not verdict.due:
+            return dg.SkipReason(verdict.reason)
+        return dg.RunRequest(run_key=verdict.key, tags={"sevenfold/why": verdict.reason[:60]})
+
+    return retraining_sensor
