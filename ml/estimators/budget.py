@@ -161,10 +161,7 @@ class MediaMix:
         matrix, _ = self.base_.matrix(spend.index, controls)
         result = matrix @ self.draws_.base.mean(axis=0)
         earlier = self.history_
-        if self.carry_over:
-            earlier = earlier[earlier.index < spend.index[0]]
-        else:
-            earlier = earlier.iloc[:0]
+        earlier = earlier[earlier.index < spend.index[0]] if self.carry_over else earlier.iloc[:0]
         for name in self.active_:
             path = np.concatenate([earlier[name].to_numpy(), given[name].to_numpy(np.float64)])
             result = result + self._effects(name, path).mean(axis=0)[len(earlier) :]
@@ -292,8 +289,8 @@ class MediaMix:
         return model
 
     def _parameters(self) -> dict[str, Any]:
-        names = "trend season carry_over max_delay coverage draws sweeps seed".split()
-        return {name: getattr(self, name) for name in names}
+        names = ["trend", "season", "carry_over", "max_delay", "coverage", "draws", "sweeps"]
+        return {name: getattr(self, name) for name in [*names, "seed"]}
 
 
 def _checked(spend: pd.DataFrame, outcome: pd.Series, controls: pd.DataFrame | None) -> Floats:

@@ -47,8 +47,7 @@ class BaseDesign:
         bends = min(12, int(years * 3)) if step is not None else min(8, len(index) // 26)
         numeric: dict[str, tuple[float, float]] = {}
         categories: dict[str, tuple[str, ...]] = {}
-        for name in [] if controls is None else controls.columns:
-            column = controls[name]
+        for name, column in () if controls is None else controls.items():
             if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
                 values = column.to_numpy(dtype=np.float64)
                 numeric[str(name)] = (float(values.mean()), float(values.std()) or 1.0)

@@ -1,0 +1,398 @@
+"""How quantity answers to price, and which price earns most within guardrails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from ml.estimators.partial_out import residuals
+from ml.estimators.price_data import PriceData
+from ml.estimators.shrinkage import pool
+from ml.estimators.win_probability import WinProbability
+
+__all__ = ["PriceResponse", "Recommendation", "WinProbability"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The next price, or why there is none.
+
+    Changes are money for the ``quantity`` given (or per unit now sold); low and high belong to
+    the elasticity's interval.
+    """
+
+    status: str
+    reason: str
+    current_price: float
+    recommended_price: float | None
+    elasticity: float | None
+    elasticity_low: float | None
+    elasticity_high: float | None
+    expected_quantity_change: float | None
+    expected_margin_change: float | None
+    margin_change_low: float | None
+    margin_change_high: float | None
+
+
+class PriceResponse:
+    """Own-price elasticities: log quantity on log price, both free of what the controls explain.
+
+    ``least_rows`` and ``least_price_spread`` (deviation of log price that the controls leave) are
+    the least evidence of a group, ``widest`` the widest interval that counts as an answer.
+
+    After ``fit``: ``elasticity_`` (float, or Series by group), ``elasticity_interval_`` ((low,
+    high), or DataFrame low, high by group) at ``coverage``; ``pooled_`` (elasticity, low, high
+    over all groups); ``evidence_`` (DataFrame by group: status ``ok`` or ``thin_evidence``,
+    reason, rows, price_spread, raw slope and its standard error before pooling); ``left_out_``
+    rows without a positive price and quantity.
+    """
+
+    def __init__(
+        self,
+        *,
+        coverage: float = 0.8,
+        least_rows: int = 24,
+        least_price_spread: float = 0.01,
+        widest: float = 2.0,
+    ) -> None:
+        self.coverage, self.least_rows = coverage, least_rows
+        self.least_price_spread, self.widest = least_price_spread, widest
+
+    def fit(
+        self,
+        price: Any,
+        quantity: Any,
+        controls: pd.DataFrame | None = None,
+        groups: pd.Series | pd.DataFrame | None = None,
+        *,
+        weights: Any = None,
+        clusters: Any = None,
+    ) -> PriceResponse:
+        """Learn from price and quantity (rows,), each row one purchase, period or cell.
+
+        ``controls``: numbers enter linearly, all else as one effect a value. ``groups``: a Series
+        gives each value a slope and level of its own; a DataFrame each combination of its
+        columns, with the controls' effects apart for each value of the first column (services).
+        ``weights``: for instance purchases a row. ``clusters``: rows whose errors may go together.
+
+        Rows with a quantity or price of 0 or less have no logarithm: they are left out and
+        counted. log(1 + quantity) would depend on the unit chosen, so it is not offered.
+        """
+        data = PriceData.build(price, quantity, controls, groups, weights, clusters)
+        self.left_out_ = data.left_out
+        self.columns_, self.labels_ = data.group_names, data.labels
+        count = len(data.labels)
+        slopes, covariance = np.full(count, np.nan), np.zeros((count, count))
+        spread, rows = np.zeros(count), np.zeros(count, dtype=np.int64)
+        for block in np.unique(data.block):
+            inside = data.block == block
+            present = np.unique(data.group[inside])
+            found = data.slopes(inside, present)
+            slopes[present], covariance[np.ix_(present, present)] = found[0], found[1]
+            spread[present], rows[present] = found[2], found[3]
+        self._conclude(slopes, covariance, spread, rows)
+        return self
+
+    def _conclude(self, slopes: Floats, covariance: Floats, spread: Floats, counts: Ints) -> None:
+        error = np.sqrt(np.diag(covariance))
+        enough = (counts >= self.least_rows) & (spread >= self.least_price_spread)
+        enough &= np.isfinite(slopes) & (error > 0)
+        wide = ndtri(0.5 + self.coverage / 2)
+        mean = np.full(len(slopes), np.nan)
+        deviation = np.full(len(slopes), np.nan)
+        self.pooled_: tuple[float, float, float] | None = None
+        if enough.any():
+            codes = [
+                pd.factorize(pd.Series([label[c] for label in self.labels_]))[0][enough]
+                for c in range(len(self.columns_))
+            ]
+            pooled = pool(slopes[enough], covariance[np.ix_(enough, enough)], codes)
+            mean[enough], deviation[enough] = pooled.mean, pooled.deviation
+            reach = wide * pooled.centre_deviation
+            self.pooled_ = (pooled.centre, pooled.centre - reach, pooled.centre + reach)
+        low, high = mean - wide * deviation, mean + wide * deviation
+        reasons = [
+            self._reason(int(counts[g]), float(spread[g]), float(low[g]), float(high[g]))
+            for g in range(len(slopes))
+        ]
+        self.table_ = pd.DataFrame(
+            {
+                "elasticity": mean,
+                "low": low,
+                "high": high,
+                "status": ["thin_evidence" if reason else "ok" for reason in reasons],
+                "reason": reasons,
+                "rows": counts,
+                "price_spread": spread,
+                "raw": slopes,
+                "raw_error": error,
+            },
+            index=self._index(),
+        )
+        self._publish()
+
+    def _index(self) -> pd.Index:
+        if len(self.columns_) > 1:
+            return pd.MultiIndex.from_tuples(self.labels_, names=self.columns_)
+        if self.columns_:
+            return pd.Index([label[0] for label in self.labels_], name=self.columns_[0])
+        return pd.Index(["all"])
+
+    def _publish(self) -> None:
+        table = self.table_
+        names = ["status", "reason", "rows", "price_spread", "raw", "raw_error"]
+        self.evidence_ = table[names]
+        if self.columns_:
+            self.elasticity_: Any = table["elasticity"]
+            self.elasticity_interval_: Any = table[["low", "high"]]
+        else:
+            self.elasticity_ = float(table["elasticity"].iloc[0])
+            self.elasticity_interval_ = (
+                float(table["low"].iloc[0]),
+                float(table["high"].iloc[0]),
+            )
+
+    def _reason(self, rows: int, spread: float, low: float, high: float) -> str:
+        if rows < self.least_rows:
+            return f"only {rows} purchases to compare; {self.least_rows} are needed"
+        if spread < self.least_price_spread:
+            return (
+                f"the price hardly changes: {spread:.1%} once the controls are taken out, "
+                f"{self.least_price_spread:.1%} is needed"
+            )
+        if not np.isfinite(low):
+            return "the price cannot be told apart from the controls"
+        if high - low > self.widest:
+            return f"the interval {low:.2f} to {high:.2f} is too wide to act on"
+        if high >= 0:
+            return f"the interval {low:.2f} to {high:.2f} does not exclude that price has no effect"
+        return ""
+
+    def _row(self, group: Hashable | None) -> pd.Series:
+        if group is None and self.columns_:
+            raise ValueError(f"group is needed: elasticities were fitted by {self.columns_}")
+        label = ("all",) if group is None else group if isinstance(group, tuple) else (group,)
+        if label not in self.labels_:
+            raise KeyError(f"group {group!r} was not fitted; there are {len(self.labels_)} groups")
+        return self.table_.iloc[self.labels_.index(label)]
+
+    def curve(
+        self,
+        prices: Any,
+        group: Hashable | None = None,
+        *,
+        current_price: float,
+        current_quantity: float = 1.0,
+        unit_cost: float | None = None,
+    ) -> pd.DataFrame:
+        """Demand and margin at each price: price, expected_quantity, low, high, margin.
+
+        Quantity is ``current_quantity`` at ``current_price`` (1: relative). ``margin`` is
+        expected_quantity x (price - unit_cost), revenue without a cost. Raises ValueError where
+        evidence is thin.
+        """
+        row = self._row(group)
+        if row["status"] != "ok":
+            raise ValueError(f"no curve for {group!r}: {row['reason']}")
+        prices = _positive(prices, "prices")
+        ratio = np.log(prices / _positive([current_price], "current_price")[0])
+        expected = current_quantity * np.exp(row["elasticity"] * ratio)
+        ends = [current_quantity * np.exp(row[name] * ratio) for name in ("low", "high")]
+        return pd.DataFrame(
+            {
+                "price": prices,
+                "expected_quantity": expected,
+                "low": np.minimum(*ends),
+                "high": np.maximum(*ends),
+                "margin": expected * (prices - (unit_cost or 0.0)),
+            }
+        )
+
+    def recommend(
+        self,
+        current_price: float,
+        unit_cost: float | None = None,
+        group: Hashable | None = None,
+        *,
+        max_change: float = 0.1,
+        min_price: float | None = None,
+        max_price: float | None = None,
+        quantity: float = 1.0,
+    ) -> Recommendation:
+        """The price with the greatest expected margin (revenue without a cost).
+
+        Never further than ``max_change`` from the current price, outside [min_price, max_price],
+        or below cost; never on thin evidence. The expectation runs over the elasticity's
+        uncertainty, not only its best value.
+        """
+        row = self._row(group)
+        current_price = float(_positive([current_price], "current_price")[0])
+        if row["status"] != "ok":
+            return _none(row, current_price, str(row["reason"]))
+        cost = unit_cost or 0.0
+        low = max(current_price * (1 - max_change), min_price or 0.0, cost)
+        high = min(current_price * (1 + max_change), max_price or np.inf)
+        if low > high:
+            reason = (
+                f"no price within {max_change:.0%} of {current_price:.2f} keeps to the bounds "
+                f"and covers the cost of {cost:.2f}"
+            )
+            return _none(row, current_price, reason)
+        wide = ndtri(0.5 + self.coverage / 2)
+        nodes, mass = np.polynomial.hermite_e.hermegauss(9)
+        slopes = row["elasticity"] + nodes * (row["high"] - row["elasticity"]) / wide
+        mass = mass / mass.sum()
+        candidates = np.unique(
+            np.append(np.linspace(low, high, 401), np.clip(current_price, low, high))
+        )
+
+        def change(prices: Floats, slope: Floats) -> Floats:
+            """Margin change by price and slope, (prices, slopes)."""
+            volume = np.exp(np.log(prices / current_price)[:, None] * slope[None, :])
+            return quantity * ((prices - cost)[:, None] * volume - (current_price - cost))
+
+        expected = change(candidates, slopes) @ mass
+        best = candidates[[int(np.argmax(expected))]]
+        # To the cent, but inside the guardrails.
+        rounded = float(np.clip(np.round(best[0], 2), low, high))
+        best = np.array([rounded])
+        ends = change(best, np.array([row["low"], row["high"]]))[0]
+        volume = np.exp(np.log(rounded / current_price) * slopes) @ mass
+        return Recommendation(
+            status="recommended",
+            reason=_why(row, current_price, rounded, low, high, cost),
+            current_price=current_price,
+            recommended_price=rounded,
+            elasticity=float(row["elasticity"]),
+            elasticity_low=float(row["low"]),
+            elasticity_high=float(row["high"]),
+            expected_quantity_change=float(quantity * (volume - 1)),
+            expected_margin_change=float((change(best, slopes) @ mass)[0]),
+            margin_change_low=float(ends.min()),
+            margin_change_high=float(ends.max()),
+        )
+
+    def score_on(
+        self,
+        price: Any,
+        quantity: Any,
+        controls: pd.DataFrame | None = None,
+        groups: pd.Series | pd.DataFrame | None = None,
+        *,
+        weights: Any = None,
+    ) -> dict[str, float]:
+        """Squared error of log quantity on rows not learnt from, with and without the price.
+
+        Both sides know the controls' effects of these rows; only the slopes come from the fit.
+        Rows of groups that are unknown or thin count with slope 0 on both sides.
+        """
+        data = PriceData.build(price, quantity, controls, groups, weights, None)
+        known = dict(zip(self.labels_, self._slopes(), strict=True))
+        slope = np.array([known.get(label, 0.0) for label in data.labels])[data.group]
+        ours = base = 0.0
+        for block in np.unique(data.block):
+            inside = data.block == block
+            left = residuals(
+                np.column_stack([data.y[inside], (slope * data.x)[inside]]),
+                data.numbers[inside],
+                data.effects_of(inside),
+                data.weights[inside],
+            )
+            ours += float(data.weights[inside] @ (left[:, 0] - left[:, 1]) ** 2)
+            base += float(data.weights[inside] @ left[:, 0] ** 2)
+        total = float(data.weights.sum())
+        return {
+            "squared_error": ours / total,
+            "squared_error_without_price": base / total,
+            "rows": float(len(data.y)),
+        }
+
+    def _slopes(self) -> Floats:
+        good = (self.table_["status"] == "ok").to_numpy()
+        return np.where(good, self.table_["elasticity"].to_numpy(), 0.0)
+
+    def save(self, folder: Path) -> None:
+        """Write price_response.json."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        table = self.table_.astype(object).where(self.table_.notna(), None)
+        state = {
+            "parameters": {
+                "coverage": self.coverage,
+                "least_rows": self.least_rows,
+                "least_price_spread": self.least_price_spread,
+                "widest": self.widest,
+            },
+            "columns": self.columns_,
+            "labels": [list(label) for label in self.labels_],
+            "pooled": self.pooled_,
+            "left_out": self.left_out_,
+            "table": {str(name): table[name].tolist() for name in table.columns},
+        }
+        (folder / "price_response.json").write_text(json.dumps(state, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> PriceResponse:
+        """What ``save`` wrote; curves and recommendations are the same to the last bit."""
+        state = json.loads((Path(folder) / "price_response.json").read_text())
+        model = cls(**state["parameters"])
+        model.columns_ = state["columns"]
+        model.labels_ = [tuple(label) for label in state["labels"]]
+        model.pooled_ = tuple(state["pooled"]) if state["pooled"] else None
+        model.left_out_ = state["left_out"]
+        table = pd.DataFrame(state["table"], index=model._index())
+        numeric = [name for name in table.columns if name not in ("status", "reason")]
+        table[numeric] = table[numeric].astype(np.float64)
+        table["rows"] = table["rows"].astype(np.int64)
+        model.table_ = table
+        model._publish()
+        return model
+
+
+def _positive(values: Any, name: str) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(f"{name} must be positive numbers, got {values!r}")
+    return array
+
+
+def _none(row: pd.Series, current: float, reason: str) -> Recommendation:
+    known = [None if pd.isna(row[n]) else float(row[n]) for n in ("elasticity", "low", "high")]
+    return Recommendation(
+        status="thin_evidence",
+        reason=reason,
+        current_price=current,
+        recommended_price=None,
+        elasticity=known[0],
+        elasticity_low=known[1],
+        elasticity_high=known[2],
+        expected_quantity_change=None,
+        expected_margin_change=None,
+        margin_change_low=None,
+        margin_change_high=None,
+    )
+
+
+def _why(
+    row: pd.Series, current: float, chosen: float, low: float, high: float, cost: float
+) -> str:
+    """One sentence on what set the price."""
+    elasticity = float(row["elasticity"])
+    text = f"1 % more on the price goes with {elasticity:.2f} % of quantity"
+    if chosen in (round(low, 2), low):
+        return f"{text}; a lower price would earn more, the guardrail stops at {chosen:.2f}"
+    if chosen in (round(high, 2), high):
+        return f"{text}; a higher price would earn more, the guardrail stops at {chosen:.2f}"
+    over = f" over a unit cost of {cost:.2f}" if cost else ""
+    return f"{text}; {chosen:.2f} earns most{over} (now {current:.2f})"
