@@ -1,7 +1,5 @@
 """Daily drift verdicts: a day's inputs against the champion's reference."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.days import partition_days

@@ -1,7 +1,5 @@
 """Features of clients as of a day, kept in the lake for analysts and other tools."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.days import partition_days

@@ -1,7 +1,5 @@
 """Raw tables: the source's rows in the lake, judged and versioned. One op commits all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Daily performance and value of a model, on decisions whose outcome is known by then."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.days import partition_days

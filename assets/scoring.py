@@ -1,6 +1,6 @@
 """Daily decisions of a model, in the warehouse."""
 
-from __future__ import annotations
+from datetime import timedelta
 
 import dagster as dg
 
@@ -10,6 +10,10 @@ from assets.refusals import refusals_as_failures
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.scoring import score
 from ml.models import ModelSpec
+
+# A day is scored on the morning after it, whatever starts the run; the daemon looks at the clock.
+LATE_AFTER = timedelta(hours=30)
+STALE_AFTER = timedelta(hours=48)
 
 
 def build_scores(
@@ -25,6 +29,9 @@ def build_scores(
         deps=[dg.AssetKey([spec.name, "champion"])],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=STALE_AFTER, warn_window=LATE_AFTER
+        ),
         description=f"{spec.decides} One row: {spec.row}. Table `{spec.scores_table}`.",
         check_specs=[
             dg.AssetCheckSpec(

@@ -1,7 +1,5 @@
 """Candidate and champion of a model: learn, pass the gate, be promoted."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.ingest import raw_key

@@ -18,7 +18,7 @@ from orchestration.jobs import daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
 from orchestration.schedules import build_schedules
-from orchestration.sensors import build_sensors, freshness
+from orchestration.sensors import build_sensors
 from orchestration.state import read_state
 from warehouse.settings import WarehouseSettings
 
@@ -37,13 +37,11 @@ def build_definitions(
     jobs = [ingest_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec, partitions)]
-    checks, freshness_sensors = freshness(specs)
     return dg.Definitions(
         assets=assets,
-        asset_checks=checks,
         jobs=jobs,
         schedules=build_schedules(specs, timezone),
-        sensors=[*build_sensors(specs), *freshness_sensors],
+        sensors=build_sensors(specs),
         resources=resources(),
     )
 

@@ -1,7 +1,5 @@
 """When things run by themselves: a daily refresh, and a weekly training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 

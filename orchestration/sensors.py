@@ -1,13 +1,10 @@
-"""What starts runs between schedules: missing drift verdicts, stale scores, due retraining.
+"""What starts runs between schedules: missing drift verdicts and due retraining.
 
 A sensor has a minute and Dagster remembers a run key for ever, failed runs too: so each tick does
 a few indexed reads, and each key carries what it was asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from datetime import timedelta
 
 import dagster as dg
 
@@ -18,29 +15,10 @@ from orchestration.jobs import training_job_name
 from warehouse.database import reading
 from warehouse.repositories import drift, scores
 
-FRESH_WITHIN = timedelta(hours=36)
-"""A day is scored on the morning after it; half a day later something is wrong."""
-
 
 def build_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
-    """For each model one sensor for drift and one for retraining; one for all freshness checks."""
+    """For each model one sensor for drift and one for retraining."""
     return [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
-
-
-def freshness(
-    specs: Sequence[ModelSpec],
-) -> tuple[Sequence[dg.AssetChecksDefinition], list[dg.SensorDefinition]]:
-    """Checks that each model's scores are from the last day and a half, whatever schedules did."""
-    if not specs:
-        return [], []
-    checks = dg.build_last_update_freshness_checks(
-        assets=[dg.AssetKey([spec.name, "scores"]) for spec in specs],
-        lower_bound_delta=FRESH_WITHIN,
-    )
-    sensor = dg.build_sensor_for_freshness_checks(
-        freshness_checks=checks, default_status=dg.DefaultSensorStatus.RUNNING
-    )
-    return checks, [sensor]
 
 
 def _drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
