@@ -52,6 +52,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="recall_at_budget", baseline="rolling Gaussian"),
     metrics={"recall_at_budget": True},
     value="amount in alerts later corrected, at the alert budget",
+    act_first=("-is_alert", "-score"),
     Query=AnomalyQuery,
     Decision=AnomalyDecision,
 )

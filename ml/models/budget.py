@@ -50,6 +50,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="rmse", baseline="a model without media", higher_is_better=False),
     metrics={"rmse": False},
     value="gain in outcome at equal spend x margin rate",
+    act_first=("-recommended_amount",),
     Query=BudgetQuery,
     Decision=BudgetDecision,
 )

@@ -42,6 +42,7 @@ SPEC = ModelSpec(
     metrics={"auc": True, "brier": False, "ece": False},
     value="margin really lost among the clients called x save rate - cost of the calls,"
     " against calling by recency",
+    act_first=("-margin_at_risk",),
     Query=ClientQuery,
     Decision=ChurnDecision,
 )

@@ -49,6 +49,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="mase", baseline="seasonal naive", higher_is_better=False),
     metrics={"mase": False},
     value="(seasonal naive's error - ours) x cost of a unit over or short",
+    act_first=("target_date", "series_id"),
     Query=DemandQuery,
     Decision=DemandDecision,
 )

@@ -62,6 +62,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="squared_error", baseline="a model without price", higher_is_better=False),
     metrics={"squared_error": False},
     value="change in margin of the recommended prices, off-policy, with interval",
+    act_first=("-expected_margin_change",),
     Query=PricingQuery,
     Decision=PricingDecision,
 )

@@ -40,6 +40,7 @@ SPEC = ModelSpec(
     metrics={"spearman": True, "mae": False, "coverage_error": False},
     value="margin recovered by repricing the clients ranked lowest, at a stated acceptance,"
     " against ranking by last period",
+    act_first=("expected_margin",),
     Query=ClientQuery,
     Decision=ProfitabilityDecision,
 )

@@ -88,6 +88,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="leaked_value_found", baseline="rules alone"),
     metrics={"leaked_value_found": True, "precision_at_k": True},
     value="leak confirmed by a later correction x recovery rate - review cost",
+    act_first=("-score", "-leak_amount"),
     Query=RevenueLeakQuery,
     Decision=RevenueLeakDecision,
 )

@@ -50,7 +50,8 @@ class ModelSpec:
     ``needs`` lists alternatives: the model is available where every table of one of them is
     there. ``method`` and ``estimator`` are ``"module:Class"``, imported when first used, so that
     reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each reported
-    metric, whether higher is better.
+    metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
+    (``-column`` for descending).
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelSpec:
     gate: Gate
     metrics: Mapping[str, bool]
     value: str
+    act_first: tuple[str, ...]
     Query: type[Query]
     Decision: type[Decision]
     owner: str = "team:sevenfold"

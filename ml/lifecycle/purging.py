@@ -1,0 +1,50 @@
+"""What may go: scores beyond the retention, and lake files that nothing names any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ml.lifecycle.workspace import Workspace
+from warehouse.database import reading, writing
+from warehouse.repositories import data_versions, models, scores
+from warehouse.snapshot import raw
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How much went."""
+
+    scores: int
+    files: int
+
+
+def purge(workspace: Workspace) -> Purged:
+    """Remove scores older than the retention, and vacuum all but the versions still named.
+
+    A version is still named by a stored score, by a model, or as the newest snapshot.
+    """
+    before = workspace.yesterday - timedelta(days=workspace.settings.retention_days)
+    removed = 0
+    with writing(workspace.engine) as connection:
+        for spec in workspace.registry.values():
+            removed += scores.purge_before(connection, spec, before)
+    with reading(workspace.engine) as connection:
+        named = {
+            day.data_version
+            for spec in workspace.registry.values()
+            for day in scores.days(connection, spec.name)
+        } | {
+            version.data_version
+            for spec in workspace.registry.values()
+            for version in models.versions(connection, spec.name, limit=10_000)
+        }
+        newest = data_versions.newest(connection)
+        if newest is not None:
+            named.add(newest.snapshot)
+        kept = [found for name in named if (found := data_versions.get(connection, name))]
+    files = 0
+    for table in sorted({table for version in kept for table in version.table_versions}):
+        keep = {v.table_versions[table] for v in kept if table in v.table_versions}
+        files += len(workspace.lake.vacuum(raw(table), keep))
+    return Purged(removed, files)

@@ -1,0 +1,118 @@
+"""Commands about data: check a source, propose mappings for own files, quality verdicts."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.output import AsJson, note, print_json, show
+from orchestration.commands.pipeline import Home, use_home
+from warehouse.repositories.data_versions import OtherSourceError
+from warehouse.repositories.verdicts import NothingToAcceptError
+from warehouse.sources.errors import SourceError
+
+MENDABLE = (SourceError, OtherSourceError, NothingToAcceptError)
+
+quality = typer.Typer(help="Quality verdicts: see them, or accept a failed rule.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("check-source")(check_source)
+    app.command("init-source")(init_source)
+    quality.command("show")(quality_show)
+    quality.command("accept")(quality_accept)
+    app.add_typer(quality, name="quality")
+
+
+def check_source(
+    source: Annotated[str, typer.Argument(help="sample[:…], folder:PATH or a database URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which tables are there, what is wrong in them, and which models they are enough for."""
+    from ml.models import default_registry
+    from warehouse.settings import WarehouseSettings
+    from warehouse.sources.check import check_source as check
+
+    report = check(source, WarehouseSettings())
+    present = {table.name for table in report.tables if table.present}
+    models = [
+        {
+            "model": spec.route,
+            "available": spec.lacking(present) is None,
+            "lacks": spec.lacking(present) or "",
+        }
+        for spec in default_registry().values()
+    ]
+    if as_json:
+        print_json({"tables": [table.to_dict() for table in report.tables], "models": models})
+        return
+    show([table.summary() for table in report.tables], False, title=f"Tables of {source}")
+    for table in report.tables:
+        for problem in table.problems:
+            note(f"[yellow]{table.name}[/]: {problem}")
+    show(models, False, title="Models")
+
+
+def init_source(
+    folder: Annotated[Path, typer.Argument(help="A folder with your own CSV or Parquet files.")],
+) -> None:
+    """Read your own files and propose the .sql mappings, beside them and never over anything."""
+    from warehouse.sources.mapping import init_source as propose
+
+    proposal = propose(folder)
+    for line in proposal.lines():
+        typer.echo(line)
+    note(f"\nNext: read the proposed files, then `sevenfold check-source folder:{folder}`.")
+
+
+def quality_show(
+    table: Annotated[str | None, typer.Argument(help="One table; default: all.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest verdict on each table, with the rules that failed."""
+    use_home(home)
+    from ml.lifecycle.workspace import Workspace
+    from warehouse.database import reading
+    from warehouse.repositories import verdicts
+
+    workspace = Workspace.current()
+    with reading(workspace.engine) as connection:
+        found = verdicts.newest(connection, [table] if table else None)
+        accepted = verdicts.acceptances(connection)
+    rows = [
+        {
+            "table": name,
+            "verdict": verdict.verdict,
+            "rows": verdict.rows,
+            "quarantined": verdict.quarantined,
+            "failed_rules": "; ".join(
+                broken.message + (" (accepted)" if (name, broken.rule) in accepted else "")
+                for broken in verdict.failed_rules
+            ),
+        }
+        for name, verdict in found.items()
+    ]
+    show(rows, as_json, title="Quality verdicts", empty="No verdicts yet: run `sevenfold run`.")
+
+
+def quality_accept(
+    table: Annotated[str, typer.Argument(help="The table whose rule failed.")],
+    rule: Annotated[str, typer.Argument(help="The rule, as `quality show --json` names it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it is right to go on.")],
+    home: Home = None,
+) -> None:
+    """Accept a failed rule; it holds for later snapshots until the figure gets worse."""
+    use_home(home)
+    from ml.lifecycle.workspace import Workspace
+    from warehouse.database import writing
+    from warehouse.repositories import verdicts
+
+    workspace = Workspace.current()
+    with writing(workspace.engine) as connection:
+        accepted = verdicts.accept(connection, table, rule, getpass.getuser(), reason)
+    note(f"Accepted {rule} on {table} at {accepted.figure:.4g}; it holds until it gets worse.")

@@ -1,0 +1,192 @@
+"""Commands about models: their versions, promotion, rollback, replay, drift, evaluation."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.output import OUT, AsJson, note, print_json, show
+from orchestration.commands.pipeline import Home, Models, use_home
+
+models = typer.Typer(help="Versions of the models, and which one is champion.")
+drift = typer.Typer(help="Drift of the inputs.")
+
+Model = Annotated[str, typer.Argument(help="A model, with hyphens or underscores.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the promotion log.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    models.command("list")(list_models)
+    models.command("show")(show_model)
+    models.command("promote")(promote)
+    models.command("rollback")(rollback)
+    app.add_typer(models, name="models")
+    drift.command("report")(drift_report)
+    app.add_typer(drift, name="drift")
+    app.command("replay")(replay)
+    app.command("evaluate")(evaluate)
+
+
+def list_models(home: Home = None, as_json: AsJson = False) -> None:
+    """Each model: available or why not, champion, metric beside the baseline's."""
+    use_home(home)
+    from ml.lifecycle.summary import model_summary, run_table
+    from ml.lifecycle.workspace import Workspace
+
+    workspace = Workspace.current()
+    specs = list(workspace.registry.values())
+    if as_json:
+        print_json([model_summary(workspace, spec) for spec in specs])
+        return
+    show(run_table(workspace, specs, {}), False, title="Models")
+
+
+def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None:
+    """One model: its versions, the log of promotions, and the champion's card."""
+    use_home(home)
+    from ml.lifecycle.workspace import Workspace
+    from warehouse.database import reading
+    from warehouse.repositories import models as repository
+
+    workspace = Workspace.current()
+    spec = workspace.registry[model]
+    with reading(workspace.engine) as connection:
+        versions = repository.versions(connection, spec.name)
+        log = repository.log(connection, spec.name)
+    listed = [
+        {
+            "version": one.version,
+            "trained_at": one.trained_at,
+            "known_through": one.known_through,
+            "status": one.status,
+            **dict(one.metrics),
+        }
+        for one in versions
+    ]
+    entries = [
+        {
+            "at": one.decided_at,
+            "action": one.action,
+            "version": one.version or "none",
+            "by": one.decided_by,
+            "reason": one.reason,
+        }
+        for one in log
+    ]
+    if as_json:
+        print_json({"model": spec.name, "versions": listed, "log": entries})
+        return
+    show(listed, False, title=f"Versions of {spec.title}", empty="No version was trained yet.")
+    show(entries, False, title="Promotions", empty="Nothing was promoted yet.")
+    champion = workspace.champion(spec)
+    if champion is not None:
+        OUT.print((champion.folder / "card.md").read_text(), markup=False)
+
+
+def promote(model: Model, version: str, reason: Reason, home: Home = None) -> None:
+    """Make a version champion by hand."""
+    use_home(home)
+    from ml.lifecycle.workspace import Workspace
+    from warehouse.database import writing
+    from warehouse.repositories import models as repository
+
+    workspace = Workspace.current()
+    spec = workspace.registry[model]
+    workspace.artifacts.open(spec.name, version)
+    with writing(workspace.engine) as connection:
+        repository.promote(connection, spec.name, version, reason, getpass.getuser())
+    note(f"{version} is champion of {spec.title}.")
+
+
+def rollback(model: Model, reason: Reason, home: Home = None) -> None:
+    """Make the champion before the present one champion again."""
+    use_home(home)
+    from ml.lifecycle.workspace import Workspace
+    from warehouse.database import writing
+    from warehouse.repositories import models as repository
+
+    workspace = Workspace.current()
+    spec = workspace.registry[model]
+    with writing(workspace.engine) as connection:
+        entry = repository.rollback(connection, spec.name, reason, getpass.getuser())
+    note(f"Champion of {spec.title}: {entry.version or 'none'}.")
+
+
+def replay(
+    model: Model,
+    entity: Annotated[str, typer.Argument(help="The entity, e.g. a client_id.")],
+    as_of: Annotated[
+        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Day of the decision.")
+    ],
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Further key parts as name=value.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a stored decision again from lake and artifact, and compare bit for bit."""
+    use_home(home)
+    from ml.lifecycle.replay import replay as run_replay
+    from ml.lifecycle.workspace import Workspace
+
+    workspace = Workspace.current()
+    spec = workspace.registry[model]
+    parts = dict(part.partition("=")[::2] for part in key or [])
+    found = run_replay(workspace, spec, entity, as_of.date(), parts)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        show(found.rows(), False, title=f"{spec.title}: {entity} on {as_of:%Y-%m-%d}")
+        note(found.sentence())
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def evaluate(
+    models: Models = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the estimators on open data sets, beside the published figures."""
+    import os
+    from pathlib import Path
+
+    from ml.evaluation import run as run_evaluation
+
+    folder = os.environ.get("SEVENFOLD_EXAMPLE_DATA")
+    if not folder:
+        raise typer.BadParameter(
+            "set SEVENFOLD_EXAMPLE_DATA to the folder that holds the open data sets"
+        )
+    names = [name.replace("-", "_") for name in models.split(",")] if models else None
+    results = run_evaluation(Path(folder), names, lambda result: note(f"{result.dataset} done"))
+    rows = [
+        {
+            "dataset": result.dataset,
+            "model": result.model,
+            "metric": result.metric,
+            "ours": result.ours,
+            "floor": result.floor,
+            "published": result.published,
+            "holds": result.holds,
+            "protocol": result.protocol,
+        }
+        for result in results
+    ]
+    show(rows, as_json, title="Open data sets")
+    if not all(result.holds for result in results):
+        raise typer.Exit(1)
+
+
+def drift_report(model: Model, home: Home = None) -> None:
+    """Evidently's page: today's inputs beside the champion's reference."""
+    use_home(home)
+    from ml.lifecycle.drift_report import write_drift_report
+    from ml.lifecycle.workspace import Workspace
+
+    workspace = Workspace.current()
+    page = write_drift_report(workspace, workspace.registry[model])
+    note(f"Drift report: {page}")
