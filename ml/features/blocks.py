@@ -198,15 +198,15 @@ def _segments(edges: Days, day: Days) -> Ints:
 
 def _windowed(running: Ints, edges: Days, dates: Days, window: Window) -> Ints:
     """Sums over ``(date - oldest, date - newest]`` for each date."""
-    upper = running[np.searchsorted(edges, dates - np.int32(window.newest)) + 1]
+    newest = np.searchsorted(edges, dates - np.int32(window.newest)) + 1
     if window.oldest is None:
-        return upper
-    lower: Ints = running[np.searchsorted(edges, dates - np.int32(window.oldest)) + 1]
-    return np.subtract(upper, lower, dtype=np.int64)
+        return np.asarray(running[newest], np.int64)
+    oldest = np.searchsorted(edges, dates - np.int32(window.oldest)) + 1
+    return np.asarray(running[newest] - running[oldest], np.int64)
 
 
 def _pairs(rows: Columns, first: np.int32, span: int) -> Ints:
-    return rows["entity"].astype(np.int64) * span + (rows["day"] - first)
+    return np.asarray(rows["entity"].astype(np.int64) * span + (rows["day"] - first), np.int64)
 
 
 def _filtered(rows: Columns, where: str | None) -> Columns:

@@ -75,11 +75,16 @@ class Sum:
         total = Total(self.table, "sum", self.column, self.where)
         return WindowTotal(total, _window(self.window_days, self.ending_days_ago))
 
+    @property
+    def scale(self) -> float:
+        """Whole units in one: the sum is kept as an integer of these."""
+        return float(10**self.table.decimals)
+
     def needs(self) -> tuple[Request, ...]:
         return (self._request(),)
 
     def figure(self, answers: Answers, dates: npt.NDArray[np.int32]) -> Floats:
-        return answers[self._request()] / np.float64(10**self.table.decimals)
+        return answers[self._request()] / self.scale
 
 
 @dataclass(frozen=True)

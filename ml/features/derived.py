@@ -14,6 +14,7 @@ from ml.features.declarations import (
     Feature,
     Floats,
     Recency,
+    Sum,
     Tenure,
     divide,
 )
@@ -75,7 +76,12 @@ class Difference:
         return self.left.needs() + self.right.needs()
 
     def figure(self, answers: Answers, dates: npt.NDArray[np.int32]) -> Floats:
-        return self.left.figure(answers, dates) - self.right.figure(answers, dates)
+        left, right = self.left, self.right
+        if isinstance(left, Sum) and isinstance(right, Sum) and left.scale == right.scale:
+            # in whole units, so that 0.3 - 0.1 is 0.2
+            (one,), (other,) = left.needs(), right.needs()
+            return (answers[one] - answers[other]) / left.scale
+        return left.figure(answers, dates) - right.figure(answers, dates)
 
 
 @dataclass(frozen=True)

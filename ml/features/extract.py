@@ -238,7 +238,7 @@ def _scaled(column: pa.ChunkedArray, events: EventTable, name: str) -> npt.NDArr
     scaled = np.rint(np.where(np.isnan(numbers), 0.0, numbers) * 10.0**events.decimals)
     if scaled.size and np.max(np.abs(scaled)) >= MOST:
         raise OverflowError(
-            f"events {events.name!r}: {name!r} holds {numbers[np.argmax(np.abs(scaled))]!r}; at "
+            f"events {events.name!r}: {name!r} holds {numbers[np.argmax(np.abs(scaled))]}; at "
             f"{events.decimals} decimals values must stay below {MOST / 10**events.decimals:g}. "
             "Correct the row or declare fewer decimals."
         )
