@@ -105,6 +105,8 @@ def row_versions(chance: random.Random, table: str, fixed: Row) -> list[Row]:
     row = values()
     own = row.get(OWN_DAY.get(table, ""), date(1970, 1, 1))
     row["known_at"] = own + timedelta(days=chance.choice([0, 0, 0, 1, 45, -3]))
+    if table in KEYED and chance.random() < 0.3:
+        row["known_at"] = chance.choice(DAYS)
     row |= {"valid_from": None, "valid_to": None}
     versions = [row]
     while chance.random() < 0.3:
