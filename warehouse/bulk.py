@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, String, Table, and_, delete
 from sqlalchemy.types import TypeEngine
 
+from warehouse import pgcopy
 from warehouse.columns import arrow_column, arrow_table
 from warehouse.database import is_postgres
 
 _ROWS_AT_ONCE = 50_000
+_ROWS_A_COPY = 20_000
 
 
 def replace_partition(
@@ -45,6 +47,10 @@ def insert(
     """Insert ``rows`` in the caller's transaction; arguments and errors as in replace_partition."""
     constants = dict(constants or {})
     data = arrow_table(table, rows, given=constants)
+    # In the order of the key every row goes to the end of the b-tree; at random, each to a page
+    # of its own. Three times the speed on SQLite.
+    if order := [column.name for column in table.primary_key if column.name in data.column_names]:
+        data = data.sort_by([(name, "ascending") for name in order])
     if data.num_rows == 0:
         return 0
     if is_postgres(connection):
@@ -57,29 +63,28 @@ def insert(
 def _copy(
     connection: Connection, table: Table, data: pa.Table, constants: Mapping[str, Any]
 ) -> None:
-    """COPY as CSV: Arrow writes it, each float in the shortest form that reads back the same.
+    """COPY in the binary form, which the server need not parse."""
+    from psycopg.copy import QueuedLibpqWriter
 
-    An empty field is NULL and a quoted empty one the empty text, in Arrow's CSV as in COPY's.
-    """
-    from pyarrow import csv
-
-    options = csv.WriteOptions(include_header=False)
     names = [*data.column_names, *constants]
-    # ENCODING, since a database may default to another.
+    kinds = [table.c[name].type for name in data.column_names]
+    fixed = b"".join(
+        pgcopy.field(table.c[name].type, arrow_column(table.c[name], [value]).combine_chunks())
+        for name, value in constants.items()
+    )
     statement = (
         f"COPY {_table_name(connection, table)} ({_column_names(connection, names)})"
-        " FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')"
+        " FROM STDIN WITH (FORMAT binary)"
     )
-    fixed = [arrow_column(table.c[name], [value]) for name, value in constants.items()]
     raw = connection.connection.driver_connection
     assert raw is not None
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        for batch in data.to_batches(max_chunksize=_ROWS_AT_ONCE):
-            columns = list(batch.columns)
-            columns += [pa.repeat(column.chunk(0)[0], batch.num_rows) for column in fixed]
-            sink = pa.BufferOutputStream()
-            csv.write_csv(pa.table(columns, names=names), sink, options)
-            copy.write(sink.getvalue())
+    # The queue lets the next rows be encoded while the server stores the ones before.
+    with raw.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+        copy.write(pgcopy.HEADER)
+        for batch in data.to_batches(max_chunksize=_ROWS_A_COPY):
+            columns = list(zip(kinds, batch.columns, strict=True))
+            copy.write(pgcopy.rows(columns, fixed, len(names)).to_pybytes())
+        copy.write(pgcopy.TRAILER)
 
 
 def _executemany(
@@ -100,7 +105,7 @@ def _executemany(
 
 def _literal(connection: Connection, table: Table, name: str, value: Any) -> str:
     column = table.c[name]
-    stored = _for_sqlite(arrow_column(column, [value])).to_pylist()[0]
+    stored = _as_text(arrow_column(column, [value])).to_pylist()[0]
     if stored is None:
         return "NULL"
     kind: TypeEngine[Any] = String() if isinstance(stored, str) else column.type
@@ -116,7 +121,7 @@ def _python_rows(data: pa.Table) -> Iterator[tuple[Any, ...]]:
 
 def _python_values(column: pa.Array) -> Iterable[Any]:
     """The column as Python values, by the quickest way that loses nothing."""
-    column = _for_sqlite(column)
+    column = _as_text(column)
     # Missing floats become NaN on the way, which SQLite stores as NULL.
     if (
         column.null_count == 0
@@ -127,8 +132,11 @@ def _python_values(column: pa.Array) -> Iterable[Any]:
     return column.to_pylist()
 
 
-def _for_sqlite(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Dates and times in the text form that SQLAlchemy reads back."""
+def _as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Dates and times as ISO text in UTC, which is also how SQLAlchemy stores them in SQLite.
+
+    Arrow writes instants to CSV thirty times slower than it casts them to text.
+    """
     if pa.types.is_timestamp(column.type):
         return pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
     if pa.types.is_date(column.type):

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import JSON, Column, ColumnElement, Connection, Table, and_, false, or_, select
 
 from warehouse.repositories.scores import ScoreDay, day, newest_day
-from warehouse.scored import ScoredSpec, scored_table
+from warehouse.scored import ScoredSpec, key_order, scored_table
+from warehouse.tables import score_days
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in"]
 
@@ -117,12 +118,17 @@ def history(
 ) -> list[dict[str, Any]]:
     """Decisions of one entity over the days, newest first."""
     table = scored_table(spec)
-    query = select(table).where(*(_condition(table, one) for one in filters))
+    # Joined, so that an entity is looked up by the key (as_of, id, …) on each scored day.
+    query = (
+        select(table)
+        .join(score_days, score_days.c.as_of == table.c.as_of)
+        .where(score_days.c.model == spec.name, *(_condition(table, one) for one in filters))
+    )
     if first is not None:
         query = query.where(table.c.as_of >= first)
     if last is not None:
         query = query.where(table.c.as_of <= last)
-    key = [table.c[name] for name in spec.entity]
+    key = [table.c[name] for name in key_order(spec.entity)]
     query = query.order_by(table.c.as_of.desc(), *key).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -164,7 +170,7 @@ def _whole_order(table: Table, spec: ScoredSpec, sort: Sequence[Sort]) -> list[S
     """The order asked for, made total by the key."""
     order = [Sort(_column(table, one.column).name, one.descending) for one in sort]
     named = {one.column for one in order}
-    return order + [Sort(key) for key in spec.entity if key not in named]
+    return order + [Sort(key) for key in key_order(spec.entity) if key not in named]
 
 
 def _after(table: Table, order: Sequence[Sort], last: Sequence[Any]) -> ColumnElement[bool]:
