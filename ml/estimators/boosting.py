@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoostingOptions:
-    """How the two parts are fitted; ``objective`` is ``binary`` or ``regression``.
-
-    ``size_power`` weighs each row by one over this power of the size that a first linear fit
-    predicts for it: 0 is ordinary least squares, 1 suits a variance that grows with the mean.
-    """
+    """How the two parts are fitted; ``objective`` is ``binary`` or ``regression``."""
 
     objective: str
     learning_rate: float = 0.05
@@ -39,7 +35,6 @@ class BoostingOptions:
     max_rounds: int = 300
     patience: int = 30
     penalty: float = 10.0
-    size_power: float = 0.0
     seed: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -135,7 +130,7 @@ def fit_boosted(
         held_out[rows] = linear.predict(matrix[rows])
         if rounds:
             held_out[rows] += booster.predict(matrix[rows], raw_score=True, num_iteration=rounds)
-    linear, weight = _linear(matrix, y, encoder, options, weight)
+    linear = _linear(matrix, y, encoder, options, weight)
     booster = _train(matrix, y, weight, linear, encoder, options, rounds)
     return Boosted(linear, booster.model_to_string(num_iteration=rounds or -1)), held_out
 
@@ -149,12 +144,17 @@ def _fit_fold(
     weight: np.ndarray | None,
 ) -> tuple[LinearPart, Booster]:
     inside = None if weight is None else weight[~out]
-    linear, inside = _linear(matrix[~out], y[~out], encoder, options, inside)
+    linear = _linear(matrix[~out], y[~out], encoder, options, inside)
     valid = (matrix[out], y[out], None if weight is None else weight[out])
     booster = _train(
         matrix[~out], y[~out], inside, linear, encoder, options, options.max_rounds, valid
     )
     return linear, booster
+
+
+def level_counts(encoder: TabularEncoder) -> dict[int, int]:
+    """Position of each categorical column to its number of levels."""
+    return {i: len(encoder.categories[encoder.columns[i]]) for i in encoder.categorical_indices}
 
 
 def _linear(
@@ -163,30 +163,17 @@ def _linear(
     encoder: TabularEncoder,
     options: BoostingOptions,
     weight: np.ndarray | None,
-) -> tuple[LinearPart, np.ndarray | None]:
-    """The linear part, and the weights that the trees should go on with."""
-    sizes = {i: len(encoder.categories[encoder.columns[i]]) for i in encoder.categorical_indices}
-    logistic = options.objective == "binary"
-
-    def fit(by: np.ndarray | None) -> LinearPart:
-        return fit_linear(
-            matrix,
-            y,
-            sizes=sizes,
-            logistic=logistic,
-            curved=logistic,
-            penalty=options.penalty,
-            weight=by,
-            seed=options.seed,
-        )
-
-    first = fit(weight)
-    if not options.size_power:
-        return first, weight
-    size = np.maximum(first.predict(matrix), 0.5 * float(np.abs(y).mean()) + 1e-12)
-    by = size**-options.size_power
-    by = by / by.mean() if weight is None else by * weight / (by * weight).mean()
-    return fit(by), by
+) -> LinearPart:
+    return fit_linear(
+        matrix,
+        y,
+        sizes=level_counts(encoder),
+        logistic=options.objective == "binary",
+        curved=True,
+        penalty=options.penalty,
+        weight=weight,
+        seed=options.seed,
+    )
 
 
 def _train(

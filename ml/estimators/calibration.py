@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ml.estimators.isotonic import centred_isotonic, strictly
+
 _FAR = 60.0  # log-odds beyond any model's
 _LEAST_CLASS = 200  # rows of the rarer outcome before the shape is corrected
 _PRIOR = 50.0  # rows of Platt's opinion in each bin
-_LEAST_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,16 @@ class Calibration:
         rarer = min(float(weight[y == 1].sum()), float(weight[y == 0].sum()))
         if rarer < _LEAST_CLASS:
             return cls(ends, slope * ends + shift)
-        centers, values = _centred_isotonic(margin, y, weight, slope, shift, rarer)
+        centers, rates = centred_isotonic(
+            margin,
+            y,
+            weight,
+            bins=int(min(20, max(3, rarer // 50))),
+            prior=expit(slope * margin + shift),
+            prior_rows=_PRIOR,
+        )
+        rates = np.clip(rates, 1e-6, 1 - 1e-6)
+        values = strictly(np.log(rates / (1 - rates)))
         knots = np.concatenate([ends[:1], centers, ends[1:]])
         # Beyond the outermost bins the line goes on at Platt's slope.
         low = values[0] - slope * (centers[0] - ends[0])
@@ -100,33 +110,3 @@ def _platt(margin: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float
         rate = (ones + 1) / (ones + zeros + 2)
         return 0.02, float(np.log(rate / (1 - rate)) - 0.02 * np.average(margin, weights=weight))
     return float(effects[0]), float(effects[1])
-
-
-def _centred_isotonic(
-    margin: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    slope: float,
-    shift: float,
-    rarer: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(margin, kind="stable")
-    bins = int(min(20, max(3, rarer // 50)))
-    blocks: list[list[float]] = []  # centre, rate, rows
-    for rows in np.array_split(order, bins):
-        mass = float(weight[rows].sum())
-        if mass <= 0:
-            continue
-        center = float(np.average(margin[rows], weights=weight[rows]))
-        prior = float(np.average(expit(slope * margin[rows] + shift), weights=weight[rows]))
-        hits = float((weight[rows] * y[rows]).sum())
-        blocks.append([center, (hits + _PRIOR * prior) / (mass + _PRIOR), mass])
-        # Pool adjacent violators; a pooled block keeps one knot, at its centre.
-        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
-            (c1, r1, m1), (c2, r2, m2) = blocks[-2:]
-            mass = m1 + m2
-            blocks[-2:] = [[(c1 * m1 + c2 * m2) / mass, (r1 * m1 + r2 * m2) / mass, mass]]
-    centers, kept = np.unique(np.array([block[0] for block in blocks]), return_index=True)
-    rates = np.clip(np.array([blocks[i][1] for i in kept]), 1e-6, 1 - 1e-6)
-    values = np.log(rates / (1 - rates))
-    return centers, np.maximum.accumulate(values) + _LEAST_STEP * np.arange(len(values))

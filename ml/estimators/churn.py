@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from ml.estimators.boosting import BoostingOptions, fit_boosted
+from ml.estimators.boosting import Boosted, BoostingOptions, fit_boosted
 from ml.estimators.calibration import Calibration
 from ml.estimators.folds import TooFewRowsError, group_codes, stratified_folds
 from ml.estimators.tabular_model import TabularModel, check_target, check_weight, fit_encoder
@@ -21,6 +21,7 @@ class ChurnClassifier(TabularModel):
     rows never sit on both sides of a fold.
     """
 
+    model_: Boosted
     classes_: np.ndarray
     calibration_: Calibration
     out_of_fold_: np.ndarray
@@ -83,22 +84,18 @@ class ChurnClassifier(TabularModel):
         """The likelier of ``classes_``, shape (rows,)."""
         return self.classes_[(self.predict_proba(X)[:, 1] >= 0.5).astype(int)]
 
-    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Log-odds that each column adds, shape (rows, columns).
+    def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """Log-odds that each column adds (rows, columns), and the base of each row (rows,).
 
-        With the ``base`` in ``attrs`` a row's sum is the log-odds of its calibrated probability:
-        calibration stretches all of a row's contributions by one factor.
+        Their sum is the log-odds of the calibrated probability: calibration stretches all of a
+        row's contributions by one factor.
         """
         moves, base = self.model_.contributions(self._matrix(X))
         start = float(self.calibration_.log_odds(np.array([base]))[0])
         raw = moves.sum(axis=1)
         risen = self.calibration_.log_odds(raw + base) - start
         factor = np.divide(risen, raw, out=np.ones_like(raw), where=np.abs(raw) > 1e-9)
-        frame = pd.DataFrame(
-            moves * factor[:, None], index=X.index, columns=list(self.encoder_.columns)
-        )
-        frame.attrs["base"] = start
-        return frame
+        return self._named(moves * factor[:, None], X), np.full(len(X), start)
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text and JSON into ``folder``."""
@@ -108,11 +105,13 @@ class ChurnClassifier(TabularModel):
             "calibration": self.calibration_.to_dict(),
         }
         self._save(folder, state)
+        self.model_.save(folder, "model")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The model that ``save`` wrote; predictions are the same bit for bit."""
         model, state = cls._load(folder)
+        model.model_ = Boosted.load(folder, "model")
         model.classes_ = np.array(state["classes"])
         model.calibration_ = Calibration.from_dict(state["calibration"])
         return model

@@ -140,6 +140,39 @@ def fit_linear(
     return LinearPart(columns, float(effects[0]))
 
 
+def fit_sized_linear(
+    matrix: np.ndarray,
+    y: np.ndarray,
+    *,
+    sizes: dict[int, int],
+    power: float,
+    penalty: float,
+    weight: np.ndarray | None = None,
+    seed: int = 0,
+) -> LinearPart:
+    """Least squares twice: the second time rows weigh one over the size predicted, to ``power``.
+
+    Money varies with its size, so plain least squares hears only the largest rows. Weights come
+    from X alone, which leaves the mean unbiased (feasible generalised least squares).
+    """
+
+    def fit(by: np.ndarray | None) -> LinearPart:
+        return fit_linear(
+            matrix,
+            y,
+            sizes=sizes,
+            logistic=False,
+            curved=False,
+            penalty=penalty,
+            weight=by,
+            seed=seed,
+        )
+
+    least = 0.5 * float(np.abs(y).mean()) + 1e-12
+    by = np.maximum(fit(weight).predict(matrix), least) ** -power
+    return fit(by if weight is None else by * weight)
+
+
 def _draft(
     values: np.ndarray, levels: int | None, curved: bool
 ) -> tuple[_Column, list[np.ndarray]]:

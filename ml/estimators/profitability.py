@@ -1,4 +1,4 @@
-"""What margin a client will bring: a linear model with boosted trees on its residual, and bands."""
+"""What margin a client will bring: an unbiased mean, a ranking, and conformal intervals."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import pandas as pd
 from ml.estimators.boosting import Boosted, BoostingOptions, fit_boosted
 from ml.estimators.conformal import ResidualBands
 from ml.estimators.folds import group_codes, stratified_folds
+from ml.estimators.money import MoneyModel, fit_money
 from ml.estimators.tabular_model import TabularModel, check_target, check_weight, fit_encoder
 
 
 class MarginRegressor(TabularModel):
     """Regressor for heavy-tailed money of either sign; ``predict`` estimates the mean.
 
-    Large clients vary more, so after a first pass rows are weighted by one over the size predicted
-    (the variance of a sum grows with the sum), which leaves the mean unbiased. Intervals are
+    Give ``groups`` (say the client of each row) where one client has several rows. Intervals are
     conformal, from out-of-fold residuals, scaled by a second, small model of their size.
     """
 
+    model_: MoneyModel
     unit_: float
     difficulty_: Boosted
     bands_: ResidualBands
     floor_: float
-    range_: tuple[float, float]
+    least_: float | None
     out_of_fold_: np.ndarray
 
     def __init__(
@@ -62,7 +63,7 @@ class MarginRegressor(TabularModel):
         matrix = encoder.transform(X)
         unit = float(np.abs(target).mean()) or 1.0
         options = self._options(self.max_rounds)
-        model, held_out = fit_boosted(matrix, target / unit, folds, encoder, options, given)
+        model, held_out = fit_money(matrix, target / unit, folds, encoder, options, given)
         residual = target / unit - held_out
         size, sizes = fit_boosted(
             matrix, np.abs(residual), folds, encoder, self._options(60), given
@@ -71,7 +72,8 @@ class MarginRegressor(TabularModel):
         self.floor_ = float(max(0.05 * np.abs(residual).mean(), 1e-9))
         self.encoder_, self.model_, self.difficulty_ = encoder, model, size
         self.bands_ = ResidualBands.fit(residual, np.maximum(sizes, self.floor_))
-        self.range_ = (float(target.min()), float(target.max()))
+        # A margin never seen below zero has no lower end below it.
+        self.least_ = 0.0 if target.min() >= 0 else None
         self.out_of_fold_ = held_out * unit
         self.feature_importance_ = self._importance(X, self.seed)
         return self
@@ -96,16 +98,16 @@ class MarginRegressor(TabularModel):
         center = self.model_.predict(matrix)
         difficulty = np.maximum(self.difficulty_.predict(matrix), self.floor_)
         moved = [center + self.bands_.quantile(difficulty, level) for level in levels]
-        low, high = self.range_
-        low = low if low >= 0 else -np.inf  # a margin never seen below zero stays there
-        return np.clip(np.column_stack(moved) * self.unit_, low, np.inf)
+        money = np.column_stack(moved) * self.unit_
+        return money if self.least_ is None else np.maximum(money, self.least_)
 
-    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Money that each column adds, shape (rows, columns); with ``attrs['base']`` it sums up."""
+    def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """Money that each column adds (rows, columns), and the base of each row (rows,).
+
+        Their sum is the prediction.
+        """
         moves, base = self.model_.contributions(self._matrix(X))
-        frame = pd.DataFrame(moves * self.unit_, index=X.index, columns=list(self.encoder_.columns))
-        frame.attrs["base"] = base * self.unit_
-        return frame
+        return self._named(moves * self.unit_, X), base * self.unit_
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text and JSON into ``folder``."""
@@ -113,18 +115,20 @@ class MarginRegressor(TabularModel):
         state: dict[str, Any] = {
             "unit": self.unit_,
             "floor": self.floor_,
-            "range": list(self.range_),
+            "least": self.least_,
             "bands": self.bands_.to_dict(),
         }
         self._save(folder, state)
+        self.model_.save(folder, "model")
         self.difficulty_.save(folder, "difficulty")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The model that ``save`` wrote; predictions are the same bit for bit."""
         model, state = cls._load(folder)
+        model.model_ = MoneyModel.load(folder, "model")
         model.unit_, model.floor_ = state["unit"], state["floor"]
-        model.range_ = tuple(state["range"])
+        model.least_ = state["least"]
         model.bands_ = ResidualBands.from_dict(state["bands"])
         model.difficulty_ = Boosted.load(folder, "difficulty")
         return model
@@ -135,6 +139,5 @@ class MarginRegressor(TabularModel):
             learning_rate=self.learning_rate,
             leaves=self.leaves,
             max_rounds=rounds,
-            size_power=0.5,
             seed=self.seed,
         )

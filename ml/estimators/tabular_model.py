@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from ml.estimators.boosting import Boosted
 from ml.estimators.folds import TooFewRowsError
 from ml.estimators.reasons import top_reasons
 from ml.estimators.tabular import TabularEncoder
@@ -22,11 +22,10 @@ class NotFittedError(ValueError, AttributeError):
     """The model was asked before it was fitted or loaded."""
 
 
-class TabularModel:
+class TabularModel(ABC):
     """scikit-learn's parameter conventions without importing it, and per-row contributions."""
 
     encoder_: TabularEncoder
-    model_: Boosted
     feature_importance_: pd.Series
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -60,12 +59,19 @@ class TabularModel:
         return len(self.feature_names_in_)
 
     def reasons(self, X: pd.DataFrame, top: int = 3) -> list[list[dict[str, Any]]]:
-        """For each row the ``top`` columns by size of contribution: feature, value, contribution."""
+        """For each row the ``top`` strongest columns: feature, value, signed contribution."""
         return top_reasons(X, self.contributions(X), top)
 
     def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
-        """What each column adds to a row's prediction, shape (rows, columns)."""
-        raise NotImplementedError
+        """What each column adds to a row's prediction, shape (rows, columns); see ``explain``."""
+        return self.explain(X)[0]
+
+    @abstractmethod
+    def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """Contributions (rows, columns), and the base (rows,) that they add up from."""
+
+    def _named(self, moves: np.ndarray, X: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(moves, index=X.index, columns=list(self.encoder_.columns))
 
     def _matrix(self, X: pd.DataFrame) -> np.ndarray:
         self._require_fitted()
@@ -84,7 +90,6 @@ class TabularModel:
 
     def _save(self, folder: Path, state: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.model_.save(folder, "model")
         state = {
             "params": self.get_params(),
             "encoder": self.encoder_.to_dict(),
@@ -101,7 +106,6 @@ class TabularModel:
         state = json.loads(path.read_text(encoding="utf-8"))
         model = cls(**state["params"])
         model.encoder_ = TabularEncoder.from_dict(state["encoder"])
-        model.model_ = Boosted.load(folder, "model")
         model.feature_importance_ = pd.Series(state["importance"], dtype=np.float64)
         return model, state
 
