@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _ROUNDS = 500
+_LEAST_FREE = 0.2  # a row alone in its effect has no error left, whatever it is divided by
 
 
 def demean(columns: Floats, effects: Sequence[Ints], weights: Floats) -> Floats:
@@ -54,29 +55,26 @@ def residuals(targets: Floats, numbers: Floats, effects: Sequence[Ints], weights
     return np.asarray(left - right @ slopes)
 
 
-def degrees(effects: Sequence[Ints], numbers: Floats) -> int:
-    """How many parameters the controls use up (connected effects counted once too often)."""
-    used = sum(int(codes.max()) + 1 for codes in effects) - max(len(effects) - 1, 0)
-    return used + numbers.shape[1]
-
-
 def robust_covariance(
-    x: Floats, errors: Floats, weights: Floats, clusters: Ints | None, used: int
+    x: Floats, errors: Floats, weights: Floats, effects: Sequence[Ints], clusters: Ints | None
 ) -> Floats:
-    """Covariance (k, k) of weighted least squares slopes, robust to unequal variances (HC1).
+    """Covariance (k, k) of weighted least squares slopes, robust to unequal variances (HC3).
 
-    With ``clusters`` (codes) also to any correlation within a cluster.
+    Each error is divided by how much its row pulls the fit toward itself (its leverage, of the
+    slopes and of the effects it belongs to): with thousands of small effects the plain sandwich
+    is too narrow. With ``clusters`` (codes) also robust to any correlation within a cluster.
     """
-    rows, width = x.shape
     bread = np.linalg.pinv((x * weights[:, None]).T @ x)
-    scores = x * (weights * errors)[:, None]
-    free = max(rows - used - width, 1)
-    factor = rows / free
+    leverage = weights * np.einsum("ij,jk,ik->i", x, bread, x)
+    for codes in effects:
+        leverage += weights / np.bincount(codes, weights=weights)[codes]
+    if len(effects) > 1:
+        leverage -= (len(effects) - 1) * weights / weights.sum()
+    scores = x * (weights * errors / np.maximum(1 - leverage, _LEAST_FREE))[:, None]
     if clusters is not None:
         count = int(clusters.max()) + 1
         scores = np.column_stack(
-            [np.bincount(clusters, weights=scores[:, c], minlength=count) for c in range(width)]
+            [np.bincount(clusters, weights=scores[:, c], minlength=count) for c in range(x.shape[1])]
         )
-        # Effects nested in the clusters cost no degrees here (Cameron and Miller 2015).
-        factor = count / max(count - 1, 1) * (rows - 1) / max(rows - width, 1)
-    return np.asarray(factor * bread @ (scores.T @ scores) @ bread)
+        scores *= np.sqrt(count / max(count - 1, 1))
+    return np.asarray(bread @ (scores.T @ scores) @ bread)

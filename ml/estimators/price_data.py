@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml.estimators.partial_out import degrees, residuals, robust_covariance
+from ml.estimators.partial_out import residuals, robust_covariance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_CUTS = 3
 
 
 @dataclass(frozen=True)
@@ -111,15 +112,28 @@ class PriceData:
         slope = np.full(len(present), np.nan)
         covariance = np.zeros((len(present), len(present)))
         if moves.any():
-            root = np.sqrt(weights)
-            slope[moves], *_ = np.linalg.lstsq(root[:, None] * x[:, moves], root * y, rcond=1e-10)
-            errors = y - x[:, moves] @ slope[moves]
+            slope[moves], errors = _robust_slopes(x[:, moves], y, weights)
             clusters = None if self.clusters is None else _codes(self.clusters[inside])
-            used = degrees(effects, self.numbers[inside])
             covariance[np.ix_(moves, moves)] = robust_covariance(
-                x[:, moves], errors, weights, clusters, used
+                x[:, moves], errors, weights, effects, clusters
             )
         return slope, covariance, spread, counts.astype(np.int64)
+
+
+def _robust_slopes(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Least squares slopes and errors, with errors beyond four deviations cut back to that.
+
+    A quantity typed ten times too high is no answer to a price. The deviation is the median's,
+    so the typos do not widen it.
+    """
+    root = np.sqrt(weights)
+    target = y
+    for _ in range(_CUTS):
+        slope, *_ = np.linalg.lstsq(root[:, None] * x, root * target, rcond=1e-10)
+        fitted = x @ slope
+        limit = 4.0 * 1.4826 * float(np.median(np.abs(root * (y - fitted)))) / root
+        target = fitted + np.clip(y - fitted, -limit, limit)
+    return np.asarray(slope), target - fitted
 
 
 def _codes(values: Any) -> Ints:

@@ -9,11 +9,17 @@ when the client buys. How often it buys is driven by much else (trouble, need, s
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from ml.estimators.partial_out import residuals
+from ml.estimators.pricing import PriceResponse
+
+_OWN_PRICES = 0.015  # deviation of log price between clients of a period
 _NEIGHBOURS = 5
-_MISTAKE = 0.06
+_MISTAKE = 0.07
 
 
 def price_panel(
@@ -23,7 +29,8 @@ def price_panel(
 
     ``lines`` needs client_id, service_id, issued_on, quantity, unit_price; ``clients`` client_id
     and segment (``all`` where missing). Columns: service_id, segment, client_id, period (start),
-    price (median of the lines), quantity (sum), quantity_per_line (geometric mean), lines.
+    price (median of the lines), quantity (sum), quantity_per_line (geometric mean), lines, cost (sum; NaN
+    where unknown).
     Credits, free lines and prices that look like billing mistakes are left out; counts in
     ``attrs["excluded"]``.
     """
@@ -31,7 +38,7 @@ def price_panel(
     missing = [name for name in needed if name not in lines.columns]
     if missing:
         raise ValueError(f"lines lack the columns {missing}; given are {list(lines.columns)}")
-    frame = lines[needed]
+    frame = lines[needed].assign(cost=lines["cost"] if "cost" in lines.columns else np.nan)
     usable = (frame["quantity"] > 0) & (frame["unit_price"] > 0)
     frame = frame[usable].copy()
     frame["issued_on"] = pd.to_datetime(frame["issued_on"])
@@ -48,6 +55,7 @@ def price_panel(
         quantity=("quantity", "sum"),
         quantity_per_line=("log_quantity", "mean"),
         lines=("quantity", "size"),
+        cost=("cost", lambda values: values.sum(min_count=1)),
     )
     panel["quantity_per_line"] = np.exp(panel["quantity_per_line"])
     panel = panel.reset_index()
@@ -60,18 +68,67 @@ def price_panel(
 
 
 def panel_controls(panel: pd.DataFrame) -> pd.DataFrame:
-    """Controls for the panel: each client's level in a service, each service's quarter, season."""
+    """Controls for the panel: each client's level in a service, and the time.
+
+    Where clients of a service pay different prices in the same period, each period is an effect
+    of its own, so that nothing that moves over time can be mistaken for the price. Where all pay
+    one list, that would leave nothing: then each quarter is an effect, beside a season.
+    """
     period = pd.DatetimeIndex(panel["period"])
-    turn = 2 * np.pi * (period.dayofyear - 1 + 15) / 365.25
-    controls = pd.DataFrame(index=panel.index)
-    controls["client"] = pd.Categorical(panel["client_id"])
-    controls["quarter"] = pd.Categorical(
-        (period.year * 4 + period.quarter).astype(str), ordered=False
-    )
+    quarter = (period.year * 4 + period.quarter).astype(str).to_numpy(dtype=object)
+    month = panel["period"].astype(str).to_numpy(dtype=object)
+    time = quarter.copy()
+    turn = 2 * np.pi * (period.dayofyear.to_numpy() + 14) / 365.25
+    listed = np.ones(len(panel), dtype=bool)
+    for rows in panel.groupby("service_id", observed=True).indices.values():
+        own = panel.iloc[rows]
+        effects = [pd.factorize(own["client_id"])[0], pd.factorize(own["period"])[0]]
+        price = np.log(own["price"].to_numpy(np.float64))[:, None]
+        left = residuals(price, np.empty((len(own), 0)), effects, np.ones(len(own)))
+        if left.std() >= _OWN_PRICES:
+            time[rows], listed[rows] = month[rows], False
+    controls = pd.DataFrame({"client": panel["client_id"].astype(str)}, index=panel.index)
+    controls["time"] = pd.Series(time, index=panel.index, dtype="str")
     for order in (1, 2):
-        controls[f"season_sin{order}"] = np.sin(order * turn)
-        controls[f"season_cos{order}"] = np.cos(order * turn)
+        controls[f"season_sin{order}"] = np.where(listed, np.sin(order * turn), 0.0)
+        controls[f"season_cos{order}"] = np.where(listed, np.cos(order * turn), 0.0)
     return controls
+
+
+def learn_from_panel(panel: pd.DataFrame, **parameters: Any) -> PriceResponse:
+    """A :class:`PriceResponse` by service and segment, with the panel's own controls."""
+    return PriceResponse(**parameters).fit(
+        panel["price"],
+        panel["quantity_per_line"],
+        panel_controls(panel),
+        panel[["service_id", "segment"]],
+        weights=panel["lines"],
+        clusters=panel["client_id"],
+    )
+
+
+def current_levels(panel: pd.DataFrame, months: int = 12, price_months: int = 3) -> pd.DataFrame:
+    """Where each service and segment stands: price, quantity, revenue, unit_cost (NaN if unknown).
+
+    Price is what the last ``price_months`` with a sale paid on average; quantity, revenue and
+    unit_cost are of the last ``months`` of the panel. Index: service_id, segment.
+    """
+    keys = ["service_id", "segment"]
+    end = panel["period"].max()
+    frame = panel.assign(paid=panel["price"] * panel["quantity"])
+    year = frame[frame["period"] > end - pd.DateOffset(months=months)]
+    sums = year.groupby(keys, observed=True)[["quantity", "paid", "cost"]].sum(min_count=1)
+    newest = frame.groupby(keys, observed=True)["period"].transform("max")
+    late = frame[frame["period"] > newest - pd.DateOffset(months=price_months)]
+    recent = late.groupby(keys, observed=True)[["quantity", "paid"]].sum()
+    return pd.DataFrame(
+        {
+            "price": recent["paid"] / recent["quantity"],
+            "quantity": sums["quantity"].reindex(recent.index).fillna(0.0),
+            "revenue": sums["paid"].reindex(recent.index).fillna(0.0),
+            "unit_cost": (sums["cost"] / sums["quantity"]).reindex(recent.index),
+        }
+    )
 
 
 def _period_code(freq: str) -> str:
@@ -89,20 +146,22 @@ def _segments(client: pd.Series, clients: pd.DataFrame | None) -> pd.Series:
 
 
 def _mistakes(frame: pd.DataFrame) -> pd.Series:
-    """Lines whose price leaves both the client's own neighbouring prices and the month's others.
+    """Lines whose price leaves the client's own neighbouring prices and that nobody else paid.
 
-    A promotion moves a whole month, a new agreement stays: a lone line does neither, and a
-    quantity never answered to a price that nobody agreed.
+    A promotion or a new list moves others too and a new agreement stays: a lone price does
+    neither, and the quantity never answered to a price that nobody agreed.
     """
-    own = frame.groupby(["service_id", "client_id"], sort=False, observed=True)["log_price"]
-    relative = frame["log_price"] - own.transform("median")
-    months = [frame["service_id"], frame["period"]]
-    relative = relative - relative.groupby(months, observed=True).transform("median")
     pair = [frame["service_id"], frame["client_id"]]
     around = (
-        relative.groupby(pair, sort=False, observed=True)
+        frame["log_price"]
+        .groupby(pair, sort=False, observed=True)
         .rolling(_NEIGHBOURS, center=True, min_periods=1)
         .median()
     )
-    lone = relative.to_numpy() - around.to_numpy()
-    return pd.Series(np.abs(lone) > _MISTAKE, index=frame.index)
+    lone = np.abs(frame["log_price"].to_numpy() - around.to_numpy()) > _MISTAKE
+    offers = [frame["service_id"], frame["period"], frame["unit_price"]]
+    payers = frame["client_id"].groupby(offers, observed=True).transform("nunique")
+    again = frame["client_id"].groupby([*pair, frame["unit_price"]], observed=True).transform("size")
+    return pd.Series(
+        lone & (payers.to_numpy() < 2) & (again.to_numpy() < 2), index=frame.index
+    )

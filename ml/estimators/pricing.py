@@ -22,6 +22,9 @@ __all__ = ["PriceResponse", "Recommendation", "WinProbability"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+#: Intervals are this much wider than the sampling error says: prices hold some billing mistakes,
+#: and the spread between groups is itself estimated. Set on simulated firms (seeds 1 to 10).
+_CAUTION = 1.15
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,8 @@ class PriceResponse:
                 for c in range(len(self.columns_))
             ]
             pooled = pool(slopes[enough], covariance[np.ix_(enough, enough)], codes)
-            mean[enough], deviation[enough] = pooled.mean, pooled.deviation
-            reach = wide * pooled.centre_deviation
+            mean[enough], deviation[enough] = pooled.mean, _CAUTION * pooled.deviation
+            reach = wide * _CAUTION * pooled.centre_deviation
             self.pooled_ = (pooled.centre, pooled.centre - reach, pooled.centre + reach)
         low, high = mean - wide * deviation, mean + wide * deviation
         reasons = [
