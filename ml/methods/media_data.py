@@ -124,10 +124,16 @@ def _frequency(step: float) -> str:
 
 
 def _by_period(frame: pd.DataFrame, frequency: str, anchor: pd.Timestamp, how: str) -> pd.DataFrame:
+    """Rows of one period summed or averaged, indexed by the period's first day.
+
+    Weeks begin on the weekday of ``anchor``, the first day of spend.
+    """
+    days = pd.DatetimeIndex(frame.index)
     if frequency == "week":
-        grouped = frame.resample("7D", origin=anchor)
+        start = anchor + pd.to_timedelta((days - anchor).days // 7 * 7, unit="D")
     else:
-        grouped = frame.resample("MS" if frequency == "month" else "QS")
+        start = days.to_period("M" if frequency == "month" else "Q").start_time
+    grouped = frame.groupby(pd.DatetimeIndex(start, name="period"))
     return grouped.sum(min_count=1) if how == "sum" else grouped.mean()
 
 

@@ -1,0 +1,84 @@
+"""Demand series as known by a day: whole weeks of each service, or series as they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+SERVICE = "service:"
+LEAST_PERIODS = 20
+"""Shorter histories leave no origin to judge a forecaster from."""
+FREQUENCIES = (("D", 1, 7), ("W", 7, 52), ("MS", 30.44, 12), ("QS", 91.3, 4), ("YS", 365.25, 1))
+"""pandas frequency, days and periods of a season, from fine to coarse."""
+
+
+@dataclass(frozen=True)
+class DemandPanel:
+    """Long format ``unique_id, ds, y`` on a regular grid, its frequency and season length."""
+
+    frame: pd.DataFrame
+    freq: str
+    season_length: int
+
+
+def demand_panel(data: Snapshot, as_of: date) -> DemandPanel:
+    """Quantities by service and whole week (Monday to Sunday) ended by ``as_of``.
+
+    Quantities come from invoice lines without credits, else from work entries. A week without
+    any is a week of none. A source with neither gives its series at their own frequency; several
+    values a day are averaged, and a missing period is filled from its neighbours.
+    """
+    for table, day in (("invoice_lines", "issued_on"), ("work_entries", "worked_on")):
+        if table in data.tables:
+            rows = data.as_of(table, as_of, ["service_id", day, "quantity"]).to_pandas()
+            return DemandPanel(_weekly(rows, day, as_of), "W-MON", 52)
+    rows = data.as_of("series", as_of, ["series_id", "observed_at", "value"]).to_pandas()
+    return _own_frequency(rows, as_of)
+
+
+def _weekly(rows: pd.DataFrame, day: str, as_of: date) -> pd.DataFrame:
+    rows = rows[rows["quantity"] > 0]
+    days = pd.to_datetime(rows[day])
+    start = days - pd.to_timedelta(days.dt.weekday, unit="D")
+    week = start.rename("ds")
+    totals = rows.groupby([SERVICE + rows["service_id"].rename("unique_id"), week])[
+        "quantity"
+    ].sum()
+    totals.index.names = ["unique_id", "ds"]
+    # the first week is whole only if the data begins on its Monday, the last if it has ended
+    first = days.min().normalize()
+    whole_from = first if first.weekday() == 0 else first + pd.Timedelta(days=7 - first.weekday())
+    end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
+    whole_to = end - pd.Timedelta(days=end.weekday() + 7)
+    grid = pd.date_range(whole_from, whole_to, freq="7D")
+    parts = []
+    for name, series in totals.groupby(level="unique_id"):
+        values = series.droplevel("unique_id")
+        begun = grid[grid >= values.index.min()]
+        regular = values.reindex(begun, fill_value=0.0)
+        parts.append(pd.DataFrame({"unique_id": name, "ds": begun, "y": regular.to_numpy(float)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _own_frequency(rows: pd.DataFrame, as_of: date) -> DemandPanel:
+    rows["ds"] = pd.to_datetime(rows["observed_at"]).dt.normalize()
+    daily = rows.groupby(["series_id", "ds"])["value"].mean().reset_index()
+    gaps = daily.groupby("series_id")["ds"].diff().dt.days
+    freq, _, season = _nearest(float(gaps.median()))
+    parts = []
+    for name, series in daily.groupby("series_id"):
+        regular = series.set_index("ds")["value"].resample(freq).mean().interpolate()
+        parts.append(
+            pd.DataFrame({"unique_id": name, "ds": regular.index, "y": regular.to_numpy(float)})
+        )
+    return DemandPanel(pd.concat(parts, ignore_index=True), freq, season)
+
+
+def _nearest(days: float) -> tuple[str, float, int]:
+    return min(FREQUENCIES, key=lambda known: abs(known[1] - days) / known[1])
