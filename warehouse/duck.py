@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,20 +14,17 @@ MEMORY_LIMIT = "2GB"  # what DuckDB holds itself; beyond it, it writes to the wo
 
 
 @contextmanager
-def session(
-    *, timezone: str = "UTC", on_disk: bool = False, data: str | None = None
-) -> Iterator[DuckDBPyConnection]:
+def session(*, timezone: str = "UTC", data: str | None = None) -> Iterator[DuckDBPyConnection]:
     """A DuckDB connection that is closed, and whose working files are removed, at the end.
 
-    ``on_disk`` keeps tables in a working file instead of memory, for ingestion. ``data`` is what
-    ``getvariable('data')`` returns in mappings.
+    Tables beyond the memory limit go to working files. ``data`` is what ``getvariable('data')``
+    returns in mappings.
     """
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="sevenfold-duck-", ignore_cleanup_errors=True) as work:
-        database = str(Path(work) / "work.duckdb") if on_disk else ":memory:"
         config: dict[str, Any] = {"temp_directory": work, "memory_limit": MEMORY_LIMIT}
-        connection = duckdb.connect(database, config=config)
+        connection = duckdb.connect(":memory:", config=config)
         try:
             connection.execute("SET enable_progress_bar = false")
             connection.execute(f"SET TimeZone = {text(timezone)}")

@@ -176,7 +176,7 @@ class Lake:
         write_deltalake(
             self.uri(table),
             rows,
-            mode=mode,  # type: ignore[call-overload]
+            mode=mode,
             partition_by=partition_by,
             predicate=predicate,
             schema_mode=schema_mode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,10 +82,9 @@ def since(
     updates = f"FROM arrived a JOIN current c ON {matches} WHERE {differ}"
     there = f"(SELECT {key} FROM {staged.name} WHERE {changing})"
     removes = f"FROM current c ANTI JOIN {there} a ON {matches}"
-    counts = [
-        int((duck.one(connection, f"SELECT count(*) {part}") or (0,))[0])
-        for part in (inserts, updates, removes)
-    ]
+    inserted, updated, removed = (
+        _count(f"SELECT count(*) {part}", connection) for part in (inserts, updates, removes)
+    )
     sql = " UNION ALL BY NAME ".join(
         [
             f"SELECT {shown}, {_log(duck.text('insert'), seen_on, ordinal)} {inserts}",
@@ -92,16 +92,21 @@ def since(
             f"SELECT {gone}, {_log(duck.text('remove'), seen_on, ordinal)} {removes}",
         ]
     )
-    held = duck.one(
-        connection,
+    held = _count(
         "SELECT count(*) FILTER (change = 'insert') - count(*) FILTER (change = 'remove')"
         f" FROM {log}",
+        connection,
     )
-    return Changes(*counts, held=int(held[0]) if held else 0, sql=sql)
+    return Changes(inserted, updated, removed, held, sql)
 
 
-def _column(name: str, there: object) -> str:
-    return duck.name(name) if name in there else "NULL"  # type: ignore[operator]
+def _count(query: str, connection: DuckDBPyConnection) -> int:
+    found = duck.one(connection, query)
+    return int(found[0]) if found else 0
+
+
+def _column(name: str, there: Collection[str]) -> str:
+    return duck.name(name) if name in there else "NULL"
 
 
 def _log(change: str, seen_on: dt.date, ordinal: int) -> str:

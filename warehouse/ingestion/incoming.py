@@ -206,17 +206,21 @@ def _quarantine(staged: Stage, connection: DuckDBPyConnection) -> int:
 def _reasons(
     table: Table, connection: DuckDBPyConnection
 ) -> tuple[str, tuple[dict[str, Any], ...]]:
-    """The commonest reasons in words, without the values, and the first rows as examples."""
+    """The commonest kinds of reason, one of each in full, and the first rows as examples."""
     own = f"FROM quarantine_rows WHERE table_name = {duck.text(table.name)}"
+    values = duck.text(r"'[^']*'|\d[\d.,e+-]*")
     kinds = connection.execute(
-        "SELECT kind, count(*) AS n FROM (SELECT unnest(string_split("
-        f"regexp_replace(reasons, '''[^'']*''|-?\\d[\\d.e+-]*', '…', 'g'), '; ')) AS kind {own})"
-        " GROUP BY kind ORDER BY n DESC, kind LIMIT 3"
+        "SELECT min(said), count(*) AS n FROM"
+        f" (SELECT unnest(string_split(reasons, '; ')) AS said {own})"
+        f" GROUP BY regexp_replace(said, {values}, '', 'g') ORDER BY n DESC, min(said) LIMIT 3"
     ).fetchall()
     rows = connection.execute(
         f"SELECT place, kind, reasons, raw {own} ORDER BY kind, place LIMIT {_EXAMPLES}"
     ).fetchall()
-    said = ", ".join(f"{kind} ({count:,} times)" for kind, count in kinds)
+    said = "; ".join(
+        f"{kind} (and {count - 1:,} more like it)" if count > 1 else str(kind)
+        for kind, count in kinds
+    )
     return said, tuple(
         {str(kind): place, "reasons": reasons, "values": raw} for place, kind, reasons, raw in rows
     )

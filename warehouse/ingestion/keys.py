@@ -69,8 +69,10 @@ def _collapse(staged: Stage, connection: DuckDBPyConnection, rows: str = "true")
         f"UPDATE {staged.name} SET __state = {REPEAT} FROM judged"
         f" WHERE {staged.name}.rowid = __place AND NOT __variants AND __twin > 1"
     )
+    quote = duck.text("'")
     shown = " || ', ' || ".join(
-        f"{duck.text(name + ' ')} || coalesce({staged.name}.{duck.name(name)}::VARCHAR, 'empty')"
+        f"{duck.text(name + ' ')} || {quote} ||"
+        f" coalesce({staged.name}.{duck.name(name)}::VARCHAR, '') || {quote}"
         for name in staged.table.key
     )
     fields = ", ".join(f"{duck.name(n)} := {staged.name}.{duck.name(n)}" for n in staged.columns)

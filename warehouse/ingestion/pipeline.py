@@ -59,7 +59,7 @@ def ingest(
     run = _Run(source, lake, settings, today, run_id, newest, accepted)
     run.restore()
     data = str(settings.example_data) if settings.example_data else None
-    with duck.session(timezone=settings.timezone, on_disk=True, data=data) as connection:
+    with duck.session(timezone=settings.timezone, data=data) as connection:
         incoming.prepare_quarantine(connection)
         run.tables(connection, progress)
         run.quarantine(connection)

@@ -107,7 +107,8 @@ def _final(plan: Plan, name: str) -> str:
     """A lake column's value: as cast, or the contract's default for it."""
     table = plan.table
     if name == KNOWN_AT:
-        own = f"{_value(table.date_column)}::DATE" if table.date_column in plan.columns else "NULL"
+        date = table.date_column
+        own = f"{_value(date)}::DATE" if date and date in plan.columns else "NULL"
         told = _value(KNOWN_AT) if KNOWN_AT in plan.columns else "NULL"
         return f"coalesce({told}, {own}, DATE '{contract.EPOCH}')::DATE"
     if table.name == "invoice_lines" and name == "amount":

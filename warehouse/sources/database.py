@@ -94,9 +94,8 @@ class DatabaseSource:
 
 
 def _query(table: Table, typed: bool) -> Select[Any]:
-    if typed:
-        return select(table)
-    return select(*(type_coerce(column, sql.NullType()) for column in table.columns))
+    columns = [column if typed else type_coerce(column, sql.NullType()) for column in table.columns]
+    return select(*columns)
 
 
 def _schema(table: Table, typed: bool) -> pa.Schema:
