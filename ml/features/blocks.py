@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.features.extract import ALWAYS, Columns
+from ml.features.extract import ALWAYS, Columns, first_edge
 from ml.features.requests import (
     NO_DAY,
     Distinct,
@@ -42,6 +42,7 @@ class EventBlock:
 
     def __init__(self, steady: Columns, late: Columns, size: int, dates: Days) -> None:
         self.steady, self.late, self.size, self.dates = steady, late, size, dates
+        self._masks: list[npt.NDArray[np.bool_]] = []
 
     def answer(self, requests: Iterable[Request]) -> dict[Request, npt.NDArray[Any]]:
         """All requests over this event table; arrays of shape (dates, entities)."""
@@ -62,7 +63,7 @@ class EventBlock:
 
     def _totals(self, totals: Mapping[Total, list[WindowTotal]]) -> dict[Request, Ints]:
         edges = edges_of((r.window for group in totals.values() for r in group), self.dates)
-        segment = _segments(edges, self.steady["day"]) * self.size + self.steady["entity"]
+        segment = first_edge(edges, self.steady["day"]) * self.size + self.steady["entity"]
         answers: dict[Request, Ints] = {}
         for total, requests in totals.items():
             if total.kind == "days":
@@ -73,13 +74,14 @@ class EventBlock:
             running = self._running(cells, amounts, len(edges))
             for request in requests:
                 answers[request] = _windowed(running, edges, self.dates, request.window)
-            for index in self._late_dates():
-                seen = self._visible(index)
-                rows, amounts = _chosen(seen, total)
-                entity, day = (
-                    seen[c] if rows is None else seen[c][rows] for c in ("entity", "day")
-                )
-                self._add_late(answers, requests, index, entity, day, amounts)
+            rows, amounts = _chosen(self.late, total)
+            entity, day = (
+                self.late[c] if rows is None else self.late[c][rows] for c in ("entity", "day")
+            )
+            for index, mask in enumerate(self._seen()):
+                seen = mask if rows is None else mask[rows]
+                some = None if amounts is None else amounts[seen]
+                self._add_late(answers, requests, index, entity[seen], day[seen], some)
         return answers
 
     def _running(self, cells: Ints, amounts: Ints | None, segments: int) -> Ints:
@@ -105,20 +107,23 @@ class EventBlock:
     ) -> None:
         date = self.dates[index : index + 1]
         edges = edges_of((request.window for request in requests), date)
-        cells = _segments(edges, day) * self.size + entity
+        cells = first_edge(edges, day) * self.size + entity
         running = self._running(cells, amounts, len(edges))
         for request in requests:
             answers[request][index] += _windowed(running, edges, date, request.window)[0]
 
-    def _late_dates(self) -> range:
-        """Indices of the dates, none where nothing is late."""
-        return range(len(self.dates) if len(self.late["day"]) else 0)
+    def _seen(self) -> list[npt.NDArray[np.bool_]]:
+        """For each date a mask of the late events that count then; none where nothing is late."""
+        if not self._masks and len(self.late["day"]):
+            day, start, end = (self.late[name] for name in ("day", "start", "end"))
+            self._masks = [(day <= d) & (start <= d) & (d < end) for d in self.dates]
+        return self._masks
 
-    def _visible(self, index: int) -> Columns:
-        """Late events that count at one date."""
-        date, late = self.dates[index], self.late
-        seen = (late["day"] <= date) & (late["start"] <= date) & (date < late["end"])
-        return {name: column[seen] for name, column in late.items()}
+    def _seen_of(self, where: str | None) -> list[npt.NDArray[np.bool_]]:
+        """The same masks, over the late events that ``where`` chooses."""
+        if where is None:
+            return self._seen()
+        return [mask[self.late[f"flag:{where}"]] for mask in self._seen()]
 
     def _active_days(
         self, total: Total, requests: list[WindowTotal], edges: Days
@@ -131,31 +136,31 @@ class EventBlock:
         bitmap = np.zeros(self.size * span, np.bool_)
         bitmap[_pairs(steady, first, span)] = True
         pairs = np.flatnonzero(bitmap)
-        cells = _segments(edges, (pairs % span + first).astype(np.int32)) * self.size
+        cells = first_edge(edges, (pairs % span + first).astype(np.int32)) * self.size
         running = self._running(cells + pairs // span, None, len(edges))
         answers: dict[Request, Ints] = {
             request: _windowed(running, edges, self.dates, request.window) for request in requests
         }
-        for index in self._late_dates():
-            pairs = np.unique(_pairs(_filtered(self._visible(index), total.where), first, span))
+        late_pairs = _pairs(late, first, span)
+        for index, seen in enumerate(self._seen_of(total.where)):
+            pairs = np.unique(late_pairs[seen])
             pairs = pairs[~bitmap[pairs]]
             day = (pairs % span + first).astype(np.int32)
             self._add_late(answers, requests, index, pairs // span, day, None)
         return answers
 
     def _extreme(self, request: Extreme) -> Days:
-        steady = _filtered(self.steady, request.where)
+        steady, late = (_filtered(rows, request.where) for rows in (self.steady, self.late))
         found = self._last_days(steady, steady["entity"], self.size, request.which == "first")
-        for index in self._late_dates():
-            seen = _filtered(self._visible(index), request.where)
-            day = ~seen["day"] if request.which == "first" else seen["day"]
-            np.maximum.at(found[index], seen["entity"], day)
+        day = ~late["day"] if request.which == "first" else late["day"]
+        for index, seen in enumerate(self._seen_of(request.where)):
+            np.maximum.at(found[index], late["entity"][seen], day[seen])
         return ~found if request.which == "first" else found
 
     def _last_days(self, rows: Columns, group: Any, groups: int, mirrored: bool = False) -> Days:
         """Latest day by group up to each date; mirrored: of ~day, so the earliest."""
         found = np.full((len(self.dates), groups), NO_DAY, np.int32)
-        cells = np.searchsorted(self.dates, rows["day"]) * groups + group
+        cells = first_edge(self.dates, rows["day"]) * groups + group
         np.maximum.at(found.reshape(-1), cells, ~rows["day"] if mirrored else rows["day"])
         return np.maximum.accumulate(found, axis=0, out=found)
 
@@ -170,10 +175,9 @@ class EventBlock:
         owner = labels % self.size
         counted = labels >= 0
         last = self._last_days(steady, group[: len(steady["day"])], len(labels))
-        for index in self._late_dates():
-            date = self.dates[index]
-            seen = (late["day"] <= date) & (late["start"] <= date) & (date < late["end"])
-            np.maximum.at(last[index], group[len(steady["day"]) :][seen], late["day"][seen])
+        late_group = group[len(steady["day"]) :]
+        for index, seen in enumerate(self._seen_of(distinct.where)):
+            np.maximum.at(last[index], late_group[seen], late["day"][seen])
         answers: dict[Request, Ints] = {}
         for request in requests:
             found = np.empty((len(self.dates), self.size), np.int64)
@@ -183,17 +187,6 @@ class EventBlock:
                 found[index] = np.bincount(owner[inside], minlength=self.size)
             answers[request] = found
         return answers
-
-
-def _segments(edges: Days, day: Days) -> Ints:
-    """Index of the first edge on or after each day; through a table where days are dense."""
-    if not len(day):
-        return np.zeros(0, np.int64)
-    first, last = int(day.min()), int(day.max())
-    if last - first > 4 * len(day):
-        return np.searchsorted(edges, day)
-    table = np.searchsorted(edges, np.arange(first, last + 1, dtype=np.int32))
-    return table[day - np.int32(first)]
 
 
 def _windowed(running: Ints, edges: Days, dates: Days, window: Window) -> Ints:
@@ -210,10 +203,12 @@ def _pairs(rows: Columns, first: np.int32, span: int) -> Ints:
 
 
 def _filtered(rows: Columns, where: str | None) -> Columns:
+    """Entities, days and codes of the events that ``where`` chooses."""
     if where is None:
         return rows
     chosen = rows[f"flag:{where}"]
-    return {name: column[chosen] for name, column in rows.items()}
+    used = [name for name in rows if name in ("entity", "day") or name.startswith("code:")]
+    return {name: rows[name][chosen] for name in used}
 
 
 def _chosen(rows: Columns, total: Total) -> tuple[npt.NDArray[np.bool_] | None, Ints | None]:

@@ -105,6 +105,20 @@ def as_days(column: pa.ChunkedArray, missing: int) -> npt.NDArray[np.int32]:
     return column.fill_null(missing).to_numpy().astype(np.int32, copy=False)
 
 
+def first_edge(edges: npt.NDArray[np.int32], day: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Index of the first edge on or after each day, ``len(edges)`` where there is none.
+
+    Days beyond the edges are clipped to them, so that a small table replaces binary search.
+    """
+    if not len(edges):
+        return np.zeros(len(day), np.int64)
+    low, high = int(edges[0]), int(edges[-1]) + 1
+    if high - low > 4 * len(day):
+        return np.searchsorted(edges, day)
+    table = np.searchsorted(edges, np.arange(low, high + 1, dtype=np.int32))
+    return table[np.clip(day, low, high) - np.int32(low)]
+
+
 def knowledge(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """First day on which each row version counts, and first day on which it no longer does."""
     start = np.full(table.num_rows, ALWAYS, np.int32)
@@ -160,10 +174,10 @@ def extract(
             day, known = _event_day(table, events)
             if events in lookups:
                 known = lookups[events].join(known, day)
-            seen = _first_date(dates, np.maximum(day, start))
-            gone = _first_date(dates, end)
+            seen = first_edge(dates, np.maximum(day, start))
+            gone = first_edge(dates, end)
             visible = (who >= 0) & (day != NEVER) & (seen < gone)
-            lasting = (seen == _first_date(dates, day)) & (gone == len(dates))
+            lasting = (seen == first_edge(dates, day)) & (gone == len(dates))
             columns = {"entity": who, "day": day, "start": start, "end": end}
             columns |= _values(known, events, use, codes[events])
             steady[events].append(_take(columns, visible & lasting, drop=("start", "end")))
@@ -204,11 +218,6 @@ def _event_day(table: pa.Table, events: EventTable) -> tuple[npt.NDArray[np.int3
             "it must be null where such a column is null, and not earlier than its date."
         )
     return day, known
-
-
-def _first_date(dates: npt.NDArray[np.int32], day: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Index of the first date on or after each day; ``len(dates)`` where there is none."""
-    return np.searchsorted(dates, day, side="left")
 
 
 def _values(table: pa.Table, events: EventTable, use: Uses, codes: Mapping[str, Ids]) -> Columns:

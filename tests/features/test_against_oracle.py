@@ -65,14 +65,14 @@ def check(tables: dict[str, Any], features: list[Feature], population: Any) -> i
     return cells
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seeds())
 def test_every_client_feature_equals_the_oracle(chance: random.Random) -> None:
     tables = to_tables(make_rows(chance))
     check(tables, client_features(tables), client_population(tables))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seeds())
 def test_clients_without_purchases_are_rows_where_the_population_is_all_known(
     chance: random.Random,
@@ -81,7 +81,7 @@ def test_clients_without_purchases_are_rows_where_the_population_is_all_known(
     check(tables, client_features(tables), Known("clients"))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seeds())
 def test_where_windows_and_late_rows_combine(chance: random.Random) -> None:
     tables = to_tables(make_rows(chance, most=30))

@@ -36,7 +36,7 @@ def many_dates(first: date = date(2022, 9, 30), months: int = 24) -> list[date]:
     return [start - timedelta(days=1) for start in starts]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seeds())
 def test_24_dates_at_once_equal_24_single_dates(chance: random.Random) -> None:
     tables = to_tables(make_rows(chance, most=30))
