@@ -1,0 +1,146 @@
+"""The chance that a cheap line is a mistake, learned from mistakes put into a copy of the lines.
+
+No labels are needed: a booster tells lines with injected mistakes from the lines as they are. Its
+odds are the ratio of two densities, and that ratio times the share of real mistakes (which the
+lines themselves bound from above) is the chance that a line is one: learning from positive and
+unlabelled rows, after Elkan and Noto (2008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ml.estimators.leak_prices import FEATURES, Rates, price_view
+from ml.estimators.threads import num_threads
+
+_SHARE = 0.015
+_LEAST_SHARE = 0.001
+_LEAST_ROWS, _LEAST_INJECTED = 400, 4
+_MOST_NEGATIVES = 400_000
+_ROUNDS, _FIRST_ROUNDS = 200, 100
+_SUSPECT = 0.1
+
+
+@dataclass(frozen=True)
+class PriceRanker:
+    """``text`` is LightGBM's model, ``odds`` turns its odds into a density ratio, ``share`` is the
+    share of real mistakes among the lines."""
+
+    text: str
+    odds: float
+    share: float
+
+    @classmethod
+    def fit(
+        cls, lines: pd.DataFrame, rates: Rates, features: np.ndarray, seed: int
+    ) -> PriceRanker | None:
+        """Learn from positive lines (see ``price_view``); None below 400 lines.
+
+        ``features`` are those of the lines as they are, of shape (rows, len(FEATURES)).
+        """
+        if len(lines) < _LEAST_ROWS:
+            return None
+        rng = np.random.default_rng(seed)
+        mistaken, spoiled = inject(lines, rng)
+        if mistaken.sum() < _LEAST_INJECTED:
+            return None
+        bad = price_view(spoiled, rates).features[mistaken]
+        features = features[lines["unit_price"].to_numpy() > 0]
+        if len(features) > _MOST_NEGATIVES:
+            features = features[np.sort(rng.choice(len(features), _MOST_NEGATIVES, False))]
+        good_ratio, bad_ratio = _held_out_ratios(features, bad, rng, seed)
+        share = _share(good_ratio, bad_ratio)
+        # Real mistakes among the lines as they are would teach that mistakes are fine.
+        clean = features[good_ratio * share < _SUSPECT]
+        text = _train(np.vstack([clean, bad]), len(clean), seed, _ROUNDS)
+        return cls(text, len(clean) / len(bad), share)
+
+    def ratio(self, features: np.ndarray) -> np.ndarray:
+        """Density among injected mistakes over density among the lines as they are."""
+        import lightgbm as lgb
+
+        if not len(features):
+            return np.zeros(0)
+        booster = lgb.Booster(model_str=self.text)
+        raw = booster.predict(features, raw_score=True, num_threads=num_threads())
+        return np.asarray(np.exp(np.clip(raw, -30, 30)) * self.odds)
+
+    def probability(self, features: np.ndarray) -> np.ndarray:
+        """Chance that each priced line is a mistake, shape (rows,)."""
+        strength = self.ratio(features) * self.share
+        return strength / (1.0 + strength)
+
+    def save(self, folder: Path) -> dict[str, float]:
+        """Write the booster; returns the JSON-ready rest."""
+        (folder / "ranker.txt").write_text(self.text)
+        return {"odds": self.odds, "share": self.share}
+
+    @classmethod
+    def load(cls, folder: Path, state: dict[str, float]) -> PriceRanker:
+        """What ``save`` wrote."""
+        return cls((folder / "ranker.txt").read_text(), state["odds"], state["share"])
+
+
+def inject(lines: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which lines were spoiled, and a copy with their prices at 45 to 95 % of the true, to the cent."""
+    draw = rng.random(len(lines))
+    price = lines["unit_price"].to_numpy(dtype=np.float64)
+    low = np.round(price * rng.uniform(0.45, 0.95, len(lines)), 2)
+    mistaken = (draw < _SHARE) & (low > 0) & (low < price)
+    return mistaken, lines.assign(unit_price=np.where(mistaken, low, price))
+
+
+def _held_out_ratios(
+    good: np.ndarray, bad: np.ndarray, rng: np.random.Generator, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Density ratios of lines as they are and of injected mistakes, each by a model of the others."""
+    good_fold, bad_fold = rng.integers(0, 2, len(good)), rng.integers(0, 2, len(bad))
+    good_ratio, bad_ratio = np.empty(len(good)), np.empty(len(bad))
+    for fold in (0, 1):
+        learn, other = good[good_fold != fold], bad[bad_fold != fold]
+        text = _train(np.vstack([learn, other]), len(learn), seed, _FIRST_ROUNDS)
+        model = PriceRanker(text, len(learn) / max(len(other), 1), 0.0)
+        good_ratio[good_fold == fold] = model.ratio(good[good_fold == fold])
+        bad_ratio[bad_fold == fold] = model.ratio(bad[bad_fold == fold])
+    return good_ratio, bad_ratio
+
+
+def _train(matrix: np.ndarray, good: int, seed: int, rounds: int) -> str:
+    import lightgbm as lgb
+
+    labels = np.r_[np.zeros(good), np.ones(len(matrix) - good)]
+    parameters = {
+        "objective": "binary",
+        "num_leaves": 15,
+        "learning_rate": 0.05,
+        "min_child_samples": 40,
+        "lambda_l2": 5.0,
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": num_threads(),
+        "verbose": -1,
+    }
+    data = lgb.Dataset(matrix, labels, feature_name=list(FEATURES), free_raw_data=True)
+    return str(lgb.train(parameters, data, num_boost_round=rounds).model_to_string())
+
+
+def _share(as_is: np.ndarray, injected: np.ndarray) -> float:
+    """The share of real mistakes: lines above a threshold over injected mistakes above it.
+
+    Low thresholds let honest lines in, high ones leave few to count, so the median over several.
+    """
+    shares = [
+        float((as_is >= level).sum() + 1)
+        / len(as_is)
+        / max(float((injected >= level).mean()), 1e-9)
+        for level in np.quantile(injected, (0.2, 0.3, 0.4, 0.5, 0.6))
+    ]
+    return float(np.clip(np.median(shares), _LEAST_SHARE, 0.1))
