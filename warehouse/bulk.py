@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -34,8 +35,13 @@ def replace_partition(
     Raises ValueError naming the column: one the table lacks, a value of another type, an infinite
     number, a text with a NUL character, a missing value where one is required.
     """
-    connection.execute(delete(table).where(and_(*(table.c[c] == v for c, v in where.items()))))
-    return insert(connection, table, rows, {**(constants or {}), **where})
+    fixed = {**(constants or {}), **where}
+    data = arrow_table(table, rows, given=fixed)
+    # Both release the interpreter, so the rows are put in order while the old ones go.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        in_order = pool.submit(_in_key_order, table, data)
+        connection.execute(delete(table).where(and_(*(table.c[c] == v for c, v in where.items()))))
+    return _insert(connection, table, in_order.result(), fixed)
 
 
 def insert(
@@ -45,19 +51,35 @@ def insert(
     constants: Mapping[str, Any] | None = None,
 ) -> int:
     """Insert ``rows`` in the caller's transaction; arguments and errors as in replace_partition."""
-    constants = dict(constants or {})
-    data = arrow_table(table, rows, given=constants)
-    # In the order of the key every row goes to the end of the b-tree; at random, each to a page
-    # of its own. Three times the speed on SQLite.
-    if order := [column.name for column in table.primary_key if column.name in data.column_names]:
-        data = data.sort_by([(name, "ascending") for name in order])
+    fixed = dict(constants or {})
+    data = arrow_table(table, rows, given=fixed)
+    return _insert(connection, table, _in_key_order(table, data), fixed)
+
+
+def _insert(
+    connection: Connection, table: Table, data: pa.Table, constants: Mapping[str, Any]
+) -> int:
     if data.num_rows == 0:
         return 0
     if is_postgres(connection):
         _copy(connection, table, data, constants)
     else:
         _executemany(connection, table, data, constants)
-    return data.num_rows
+    return int(data.num_rows)
+
+
+def _in_key_order(table: Table, data: pa.Table) -> pa.Table:
+    """The rows in the order of the b-tree, three times as fast to insert as at random."""
+    order = [column.name for column in table.primary_key if column.name in data.column_names]
+    if not order or _ascends(data[order[0]]):
+        return data
+    return data.sort_by([(name, "ascending") for name in order])
+
+
+def _ascends(column: pa.ChunkedArray) -> bool:
+    if len(column) < 2:
+        return True
+    return bool(pc.all(pc.less_equal(column[:-1], column[1:])).as_py())
 
 
 def _copy(
@@ -83,7 +105,7 @@ def _copy(
         copy.write(pgcopy.HEADER)
         for batch in data.to_batches(max_chunksize=_ROWS_A_COPY):
             columns = list(zip(kinds, batch.columns, strict=True))
-            copy.write(pgcopy.rows(columns, fixed, len(names)).to_pybytes())
+            copy.write(memoryview(pgcopy.rows(columns, fixed, len(names))))
         copy.write(pgcopy.TRAILER)
 
 

@@ -61,11 +61,13 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
     seen = inspect(connection)
     schema = _schema(connection)
     if not seen.has_table(table.name, schema=schema):
+        # A table that was set aside by renaming took its view along.
+        connection.execute(text(f"DROP VIEW IF EXISTS {_name(connection, latest_view(table))}"))
         table.create(connection)
         return [f"created {table.name}"]
     there = {column["name"]: column["type"] for column in seen.get_columns(table.name, schema)}
     key = tuple(seen.get_pk_constraint(table.name, schema)["constrained_columns"])
-    _refuse_loss(table, there, key)
+    _refuse_loss(connection, table, there, key)
     new = [column for column in table.columns if column.name not in there]
     for column in new:
         _add_column(connection, table, column)
@@ -76,18 +78,23 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
     return [f"added {table.name}.{column.name}" for column in new]
 
 
-def _refuse_loss(table: Table, there: dict[str, TypeEngine[object]], key: tuple[str, ...]) -> None:
+def _refuse_loss(
+    connection: Connection,
+    table: Table,
+    there: dict[str, TypeEngine[object]],
+    key: tuple[str, ...],
+) -> None:
     wanted_key = tuple(column.name for column in table.primary_key)
     way_out = (
-        f"Rename the old table first (ALTER TABLE {table.name} RENAME TO {table.name}_old) and"
-        " run `sevenfold migrate` again: the scores stay readable there, and past days can be"
-        " backfilled into the new table."
+        "set the old table aside with the SQL below and run `sevenfold migrate` again: its scores"
+        f" stay readable as {table.name}_old, and past days can be backfilled into the new"
+        f" table.\n{set_aside_sql(connection, table)}"
     )
     if key != wanted_key:
         raise MigrationRefusedError(
             f"{table.name}: its key is ({', '.join(key)}) in the database and"
             f" ({', '.join(wanted_key)}) in the model's declaration; changing it could merge rows."
-            f" {way_out}"
+            f" To go on, {way_out}"
         )
     changed = [
         f"{column.name} is {family(there[column.name])} in the database and"
@@ -98,8 +105,27 @@ def _refuse_loss(table: Table, there: dict[str, TypeEngine[object]], key: tuple[
     if changed:
         raise MigrationRefusedError(
             f"{table.name}: {'; '.join(changed)}; converting stored scores could lose data."
-            f" Give the field a new name, which adds a column, or: {way_out}"
+            f" Give the field a new name, which adds a column, or {way_out}"
         )
+
+
+def set_aside_sql(connection: Connection, table: Table) -> str:
+    """The statements, one a line, that keep the scores under another name."""
+    statements = [
+        f"ALTER TABLE {_name(connection, table.name)} RENAME TO {table.name}_old;",
+        *(f"DROP INDEX {_name(connection, str(index.name))};" for index in table.indexes),
+        f"DELETE FROM score_days WHERE model = '{_model(table)}';",
+    ]
+    return "\n".join(statements)
+
+
+def latest_view(table: Table) -> str:
+    """The view of the table's newest day."""
+    return f"{_model(table)}_latest"
+
+
+def _model(table: Table) -> str:
+    return table.name.removesuffix("_scores")
 
 
 def family(kind: TypeEngine[object]) -> str:
@@ -116,9 +142,9 @@ def _add_column(connection: Connection, table: Table, column: Column[object]) ->
     connection.execute(text(f"ALTER TABLE {_name(connection, table.name)} ADD COLUMN {definition}"))
 
 
-def ensure_latest_view(connection: Connection, model: str, table: Table) -> list[str]:
+def ensure_latest_view(connection: Connection, table: Table) -> list[str]:
     """Create ``<model>_latest``: the rows of the newest day scored, none where it had none."""
-    view = f"{model}_latest"
+    view = latest_view(table)
     schema = _schema(connection)
     seen = inspect(connection)
     stored = [column["name"] for column in seen.get_columns(table.name, schema)]
@@ -137,7 +163,7 @@ def ensure_latest_view(connection: Connection, model: str, table: Table) -> list
             f"CREATE{replace} VIEW {_name(connection, view)} AS"
             f" SELECT {', '.join(quote(column) for column in stored)}"
             f" FROM {_name(connection, table.name)}"
-            f" WHERE as_of = (SELECT max(as_of) FROM {days} WHERE model = '{model}')"
+            f" WHERE as_of = (SELECT max(as_of) FROM {days} WHERE model = '{_model(table)}')"
         )
     )
     return [f"{'renewed' if exists else 'created'} {view}"]

@@ -162,6 +162,6 @@ def migrate(engine: Engine, specs: Iterable[ScoredSpec]) -> Migration:
         done += evolve.ensure_schema(connection)
         for spec in specs:
             done += evolve.ensure_table(connection, scored_table(spec))
-            done += evolve.ensure_latest_view(connection, spec.name, scored_table(spec))
+            done += evolve.ensure_latest_view(connection, scored_table(spec))
         notes = evolve.ensure_analyst(connection)
     return Migration(tuple(done), tuple(notes))
