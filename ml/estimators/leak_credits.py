@@ -1,4 +1,4 @@
-"""Which credits were given twice: how likely an identical one is by chance, so soon after the first.
+"""Which credits were given twice: how likely is an identical one, so soon, by chance?
 
 A second, identical credit of the same client, item, quantity and price is either a mistake, which
 comes after a geometric number of days, or another honest credit. The rate of honest ones follows
@@ -89,7 +89,8 @@ def credit_view(lines: pd.DataFrame, habits: CreditHabits) -> CreditView:
     credit = quantity < 0
     at = np.nonzero(credit)[0]
     if not len(at):
-        return CreditView(at, at, *(np.zeros(0) for _ in range(3)), np.zeros(0, dtype=bool))
+        none = np.zeros(0)
+        return CreditView(at, at, none, none, none, np.zeros(0, dtype=bool))
     day, order = lines["day"].to_numpy(), lines["order"].to_numpy()
     client, invoice = lines["client"].to_numpy(), lines["invoice"].to_numpy()
     size = np.unique(np.round(np.abs(quantity) * 1e4), return_inverse=True)[1]

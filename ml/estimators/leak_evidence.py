@@ -1,4 +1,4 @@
-"""What a person needs to check a suspected leak: the expected price, its source, the twin credit."""
+"""What a person needs to check a suspicion: the expected price, its source, the twin credit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lines next to a line paid: the same item in the same quantity, the same client, near in time.
+"""What the lines next to a line paid: same item and quantity, same client, near in time.
 
 Everything is one sort and a handful of shifted reads, so that ten million lines need no loop.
 """

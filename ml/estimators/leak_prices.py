@@ -26,7 +26,7 @@ _CLEARLY = 1.02
 
 @dataclass(frozen=True)
 class Rates:
-    """Contracted prices of lines: the price (NaN where none) and the row of ``rates`` it is from."""
+    """Contracted prices of lines: the price (NaN: none) and the row of ``rates`` it is from."""
 
     price: np.ndarray
     row: np.ndarray
@@ -82,7 +82,7 @@ def _latest(
     price, row = np.full(len(lines), np.nan), np.full(len(lines), -1)
     if table.empty or lines.empty:
         return price, row
-    left = lines[[*keys, "day"]].astype({key: str for key in keys})
+    left = lines[[*keys, "day"]].astype(dict.fromkeys(keys, str))
     left = left.assign(at=np.arange(len(lines))).sort_values("day", kind="stable")
     found = pd.merge_asof(
         left, table.drop(columns=[c for c in ("client_id",) if c not in keys]), on="day", by=keys

@@ -1,9 +1,9 @@
 """The chance that a cheap line is a mistake, learned from mistakes put into a copy of the lines.
 
 No labels are needed: a booster tells lines with injected mistakes from the lines as they are. Its
-odds are the ratio of two densities, and that ratio times the share of real mistakes (which the
-lines themselves bound from above) is the chance that a line is one: learning from positive and
-unlabelled rows, after Elkan and Noto (2008).
+odds are the ratio of two densities, and that ratio times the share of real mistakes gives the odds
+that a line is one. Lines that look like the injected ones stay out of a second fit and give that
+share: learning from positive and unlabelled rows with spies, after Liu and others (2002).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ml.estimators.leak_prices import FEATURES, Rates, price_view
 from ml.estimators.threads import num_threads
 
 _SHARE = 0.015
-_LEAST_SHARE = 0.001
+_LEAST_SHARE, _MOST_SHARE = 0.001, 0.05
 _LEAST_ROWS, _LEAST_INJECTED = 400, 4
 _MOST_NEGATIVES = 400_000
 _ROUNDS, _FIRST_ROUNDS = 200, 100
-_SUSPECT = 0.1
+_LEAST_RATIO = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,13 @@ class PriceRanker:
         if len(features) > _MOST_NEGATIVES:
             features = features[np.sort(rng.choice(len(features), _MOST_NEGATIVES, False))]
         good_ratio, bad_ratio = _held_out_ratios(features, bad, rng, seed)
-        share = _share(good_ratio, bad_ratio)
-        # Real mistakes among the lines as they are would teach that mistakes are fine.
-        clean = features[good_ratio * share < _SUSPECT]
+        # Real mistakes among the lines as they are would teach that mistakes are fine, so lines
+        # that look like nine in ten of the injected ones stay out.
+        level = max(float(np.quantile(bad_ratio, 0.1)), _LEAST_RATIO)
+        suspect = good_ratio >= level
+        caught = max(float((bad_ratio >= level).mean()), 0.1)
+        share = float(np.clip(suspect.mean() / caught, _LEAST_SHARE, _MOST_SHARE))
+        clean = features[~suspect]
         text = _train(np.vstack([clean, bad]), len(clean), seed, _ROUNDS)
         return cls(text, len(clean) / len(bad), share)
 
@@ -86,7 +90,7 @@ class PriceRanker:
 
 
 def inject(lines: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
-    """Which lines were spoiled, and a copy with their prices at 45 to 95 % of the true, to the cent."""
+    """Which lines were spoiled, and a copy with their prices cut to 45 to 95 %, to the cent."""
     draw = rng.random(len(lines))
     price = lines["unit_price"].to_numpy(dtype=np.float64)
     low = np.round(price * rng.uniform(0.45, 0.95, len(lines)), 2)
@@ -97,7 +101,7 @@ def inject(lines: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, p
 def _held_out_ratios(
     good: np.ndarray, bad: np.ndarray, rng: np.random.Generator, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Density ratios of lines as they are and of injected mistakes, each by a model of the others."""
+    """Density ratios of lines as they are and of injected mistakes, by a model of the others."""
     good_fold, bad_fold = rng.integers(0, 2, len(good)), rng.integers(0, 2, len(bad))
     good_ratio, bad_ratio = np.empty(len(good)), np.empty(len(bad))
     for fold in (0, 1):
@@ -130,17 +134,3 @@ def _train(matrix: np.ndarray, good: int, seed: int, rounds: int) -> str:
     }
     data = lgb.Dataset(matrix, labels, feature_name=list(FEATURES), free_raw_data=True)
     return str(lgb.train(parameters, data, num_boost_round=rounds).model_to_string())
-
-
-def _share(as_is: np.ndarray, injected: np.ndarray) -> float:
-    """The share of real mistakes: lines above a threshold over injected mistakes above it.
-
-    Low thresholds let honest lines in, high ones leave few to count, so the median over several.
-    """
-    shares = [
-        float((as_is >= level).sum() + 1)
-        / len(as_is)
-        / max(float((injected >= level).mean()), 1e-9)
-        for level in np.quantile(injected, (0.2, 0.3, 0.4, 0.5, 0.6))
-    ]
-    return float(np.clip(np.median(shares), _LEAST_SHARE, 0.1))

@@ -1,4 +1,4 @@
-"""Billable work that no invoice line names: is it in a neighbour's line, billed late, or forgotten?"""
+"""Billable work that no line names: in a neighbour's line, billed late, or forgotten?"""
 
 from __future__ import annotations
 

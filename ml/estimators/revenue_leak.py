@@ -13,7 +13,7 @@ import pandas as pd
 from ml.estimators.leak_credits import CreditHabits, credit_view, double_probability, fit_habits
 from ml.estimators.leak_evidence import corrections, credit_evidence, price_evidence, work_evidence
 from ml.estimators.leak_frames import CORRECTS_ENTRY, coded, plain_lines, plain_rates, plain_work
-from ml.estimators.leak_prices import PriceView, Rates, contracted, price_view
+from ml.estimators.leak_prices import PriceView, contracted, price_view
 from ml.estimators.leak_ranker import PriceRanker
 from ml.estimators.leak_work import BillingHabits, fit_billing, work_price, work_view
 
@@ -27,7 +27,8 @@ class LeakDetector:
 
     ``memory`` bounds how many of the latest fitted lines are kept, so that a few lines can be
     scored alone. ``least_gap`` is the smallest shortfall (share of the expected price) and
-    ``least_chance`` the smallest chance that make a finding. Everything random is drawn from ``seed``.
+    ``least_chance`` the smallest chance that make a finding. Everything random
+    is drawn from ``seed``.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class LeakDetector:
         kind[sale], amount[sale], score[sale] = self._judge_prices(sales, view)
         credit = credit_view(codes, self.credit_habits_)
         chance = double_probability(credit, self.credit_habits_)
-        value = np.abs(codes["quantity"] * codes["unit_price"]).to_numpy()[credit.at]
+        value = np.abs(codes["quantity"].to_numpy() * codes["unit_price"].to_numpy())[credit.at]
         double = chance >= self.least_chance
         kind[credit.at] = np.where(double, _DOUBLE, _NONE)
         score[credit.at] = chance
