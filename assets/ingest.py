@@ -65,6 +65,7 @@ def build_ingestion() -> dg.AssetsDefinition:
                 },
                 check_results=[
                     dg.AssetCheckResult(
+                        asset_key=raw_key(table.name),
                         check_name="contract",
                         passed=table.verdict != "fail",
                         severity=dg.AssetCheckSeverity.ERROR

@@ -1,0 +1,233 @@
+"""Revenue leaks: findings among the lines and work of the last 90 days that are still open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml.methods.leak_data import leak_frames, with_injected_errors
+from ml.methods.method import (
+    Answer,
+    Comparison,
+    Frames,
+    Judged,
+    Method,
+    NotEnoughDataError,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+LEAST_LINES = 500
+ITEM = ["item_kind", "item_id"]
+
+
+class RevenueLeakMethod(Method):
+    """Rules give amount and evidence, a learned ranking gives the order; no labels."""
+
+    def learn(self, data: Snapshot, as_of: date) -> Any:
+        frames = leak_frames(data, as_of)
+        if len(frames["lines"]) < LEAST_LINES:
+            raise NotEnoughDataError(
+                f"{self.spec.title} learns usual prices from at least {LEAST_LINES} lines, there"
+                f" are {len(frames['lines'])} up to {as_of}"
+            )
+        return self.spec.estimator_class()().fit(**_estimator_arguments(frames))
+
+    def load(self, folder: Path) -> Any:
+        return self.spec.estimator_class().load(folder)
+
+    def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
+        window = 2 * self.spec.horizon_days
+        return {day: leak_frames(data, day, since=day - timedelta(days=window)) for day in days}
+
+    def decide(self, fitted: Any, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
+        scored = self._scored(fitted, inputs, day, evidence=reasons != "none")
+        open_items = scored[(scored["amount"] > 0) & scored["corrected_by"].isna()]
+        return pd.DataFrame(
+            {
+                "item_kind": open_items["item_kind"],
+                "item_id": open_items["item_id"].astype(str),
+                "client_id": open_items["client_id"].astype(str),
+                "score": open_items["score"].clip(0.0, 1.0),
+                "leak_amount": open_items["amount"],
+                "leak_kind": open_items["reason"],
+                "evidence": open_items["evidence"],
+            }
+        ).reset_index(drop=True)
+
+    def backtest(
+        self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
+    ) -> Judged | None:
+        cut = as_of - timedelta(days=self.spec.horizon_days)
+        if after is not None and after > cut:
+            return None
+        model = fitted or self.learn(data, cut)
+        decisions = self.decide(model, self.inputs(data, [cut])[cut], cut, "none")
+        confirmed = self.judge(model, data, decisions.assign(as_of=cut), as_of)
+        return confirmed or self._on_injected(model, data, as_of)
+
+    def judge(
+        self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
+    ) -> Judged | None:
+        """Against corrections that came later; None where the source records none."""
+        days = sorted(day for day in set(decisions["as_of"]) if day < through)
+        judged = []
+        for day in days:
+            since = day - timedelta(days=2 * self.spec.horizon_days)
+            later = self._scored(fitted, leak_frames(data, through, since=since), day, False)
+            corrected = later[later["corrected_by"].notna()]
+            # what was corrected before the decision was no longer open
+            known = self._scored(fitted, leak_frames(data, day, since=since), day, False)
+            known = known[known["corrected_by"].notna()]
+            fresh = corrected[~corrected["item_id"].isin(known["item_id"])]
+            if fresh.empty:
+                continue
+            judged.append(self._with_outcome(decisions[decisions["as_of"] == day], fresh, day))
+        if not judged:
+            return None
+        return Judged(pd.concat(judged, ignore_index=True), "later corrections")
+
+    def compare(self, judged: Judged) -> Comparison:
+        frame = judged.frame
+        return Comparison(
+            ours=self._found(frame, "score"),
+            baseline=self._found(frame, "baseline"),
+            rows=len(frame),
+            basis=judged.basis,
+        )
+
+    def value(self, judged: Judged) -> Value:
+        """What reviewers of the top findings recover, less what their time costs."""
+        if judged.basis != "later corrections":
+            return Value(None, reason="the source records no corrections that would confirm a leak")
+        settings = self.settings
+        worth = {}
+        for ranking in ("score", "baseline"):
+            chosen = self._reviewed(judged.frame, ranking)
+            recovered = settings.recovery_rate * float(chosen["outcome"].sum())
+            worth[ranking] = recovered - settings.review_cost * len(chosen)
+        return Value(
+            amount=worth["score"],
+            baseline_amount=worth["baseline"],
+            assumptions={
+                "leak_reviews": f"{settings.leak_reviews} a month over 90 days",
+                "recovery_rate": settings.recovery_rate,
+                "review_cost": settings.review_cost,
+                "confirmed_by": "a later correction in the books",
+            },
+        )
+
+    def answer(
+        self, fitted: Any, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
+    ) -> Answer:
+        lines = [line.model_dump() for line in (query.line, *query.recent_lines) if line]
+        frame = pd.DataFrame(lines, columns=list(_LINE_FIELDS))
+        rates = pd.DataFrame([rate.model_dump() for rate in query.rates]) if query.rates else None
+        work = None
+        if query.work_entry is not None:
+            work = pd.DataFrame([query.work_entry.model_dump()])
+        scored = fitted.score(frame, rates, work)
+        row = scored.iloc[-1 if work is not None else 0]
+        decision = {
+            "item_kind": row["item_kind"],
+            "item_id": str(row["item_id"]),
+            "client_id": str(row["client_id"]),
+            "score": float(np.clip(row["score"], 0.0, 1.0)),
+            "leak_amount": float(row["amount"]),
+            "leak_kind": row["reason"],
+            "evidence": row["evidence"],
+        }
+        given = ["line" if query.line else "work_entry"]
+        given += [name for name in ("rates", "recent_lines") if getattr(query, name)]
+        return Answer([decision], given=given, stored=[] if query.rates else ["rates"])
+
+    def entity_of(self, query: Any) -> str | None:
+        return None
+
+    def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
+        """On-demand checks bring their own line; nothing is kept for them."""
+        return pd.DataFrame({"entity": [], "features": []})
+
+    def monitored(self, inputs: Frames) -> pd.DataFrame:
+        lines = inputs["lines"]
+        return lines[["quantity", "unit_price", "service_id"]].reset_index(drop=True)
+
+    def _scored(self, fitted: Any, frames: Frames, day: date, evidence: bool) -> pd.DataFrame:
+        since = day - timedelta(days=self.spec.horizon_days)
+        found: pd.DataFrame = fitted.score(
+            **_estimator_arguments(frames), evidence=evidence, since=since
+        )
+        return found
+
+    def _with_outcome(
+        self, decisions: pd.DataFrame, corrected: pd.DataFrame, day: date
+    ) -> pd.DataFrame:
+        amounts = corrected.set_index("item_id")["amount"]
+        frame = decisions.drop(columns=["evidence"]).assign(as_of=day)
+        frame["outcome"] = frame["item_id"].map(amounts).fillna(0.0)
+        frame["baseline"] = frame["leak_amount"]
+        missed = corrected[~corrected["item_id"].isin(frame["item_id"])]
+        unseen = pd.DataFrame(
+            {
+                "item_kind": missed["item_kind"],
+                "item_id": missed["item_id"].astype(str),
+                "score": 0.0,
+                "leak_amount": 0.0,
+                "outcome": missed["amount"],
+                "baseline": 0.0,
+                "as_of": day,
+            }
+        )
+        return pd.concat([frame, unseen], ignore_index=True)
+
+    def _on_injected(self, model: Any, data: Snapshot, as_of: date) -> Judged:
+        """Known errors planted into a copy of the last 90 days: is their value found?"""
+        since = as_of - timedelta(days=self.spec.horizon_days)
+        frames = leak_frames(data, as_of, since=since - timedelta(days=self.spec.horizon_days))
+        lines, planted = with_injected_errors(frames["lines"], since)
+        scored = self._scored(model, {**frames, "lines": lines}, as_of, False)
+        amounts = planted.set_index("item_id")["amount"]
+        frame = scored[ITEM].assign(
+            score=scored["score"],
+            leak_amount=scored["amount"],
+            baseline=scored["amount"],
+            outcome=scored["item_id"].map(amounts).fillna(0.0),
+            as_of=as_of,
+        )
+        return Judged(frame, "errors injected into a copy")
+
+    def _reviewed(self, frame: pd.DataFrame, ranking: str) -> pd.DataFrame:
+        months = self.spec.horizon_days // 30
+        count = self.settings.leak_reviews * months
+        parts = [
+            day[day[ranking] > 0]
+            .sort_values([ranking, "item_id"], ascending=[False, True])
+            .head(count)
+            for _, day in frame.groupby("as_of")
+        ]
+        return pd.concat(parts)
+
+    def _found(self, frame: pd.DataFrame, ranking: str) -> dict[str, float]:
+        chosen = self._reviewed(frame, ranking)
+        total = float(frame["outcome"].sum())
+        return {
+            "leaked_value_found": float(chosen["outcome"].sum()) / total if total else 0.0,
+            "precision_at_k": float((chosen["outcome"] > 0).mean()) if len(chosen) else 0.0,
+        }
+
+
+_LINE_FIELDS = (
+    *("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price", "amount"),
+    "invoice_id",
+)
+
+
+def _estimator_arguments(frames: Frames) -> dict[str, pd.DataFrame | None]:
+    return {name: frames.get(name) for name in ("lines", "rates", "work")}
