@@ -89,9 +89,8 @@ def _copy(
     from psycopg.copy import QueuedLibpqWriter
 
     names = [*data.column_names, *constants]
-    kinds = [table.c[name].type for name in data.column_names]
     fixed = b"".join(
-        pgcopy.field(table.c[name].type, arrow_column(table.c[name], [value]).combine_chunks())
+        pgcopy.field(arrow_column(table.c[name], [value]).combine_chunks())
         for name, value in constants.items()
     )
     statement = (
@@ -104,8 +103,7 @@ def _copy(
     with raw.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
         copy.write(pgcopy.HEADER)
         for batch in data.to_batches(max_chunksize=_ROWS_A_COPY):
-            columns = list(zip(kinds, batch.columns, strict=True))
-            copy.write(memoryview(pgcopy.rows(columns, fixed, len(names))))
+            copy.write(memoryview(pgcopy.rows(batch.columns, fixed, len(names))))
         copy.write(pgcopy.TRAILER)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Float, Integer, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, DateTime, Float, Integer, Table
 
 from warehouse.types import UtcDateTime
 
@@ -20,7 +20,8 @@ def arrow_type(column: Column[Any]) -> pa.DataType:
     for sql, arrow in (
         (JSON, pa.string()),
         (Boolean, pa.bool_()),
-        (Integer, pa.int64()),
+        (BigInteger, pa.int64()),
+        (Integer, pa.int32()),
         (Float, pa.float64()),
         (DateTime, pa.timestamp("us")),
         (Date, pa.date32()),
@@ -57,17 +58,16 @@ def arrow_column(column: Column[Any], values: Any) -> pa.ChunkedArray:
     wanted = arrow_type(column)
     where = f"{column.table.name}.{column.name}"
     try:
-        array = _as_array(values, wanted)
+        array = _as_array(values)
+        if not any(fits(array.type) for fits in _from[wanted.id]):
+            raise ValueError(f"{where} holds {wanted} values, got {array.type}")
         if pa.types.is_floating(array.type):
             array = _without_nan(where, array)
-        if pa.types.is_timestamp(array.type) and (array.type.tz is None) != (wanted.tz is None):
-            raise ValueError(
-                f"{where} holds {'instants' if wanted.tz else 'local times'}, got times"
-                f" {'without' if wanted.tz else 'with'} a time zone"
-            )
+        if pa.types.is_timestamp(array.type) and pa.types.is_timestamp(wanted):
+            _refuse_other_zone(where, array.type, wanted)
         array = array.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{where} holds {wanted} values and got others: {error}") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{where} holds {wanted} values: {error}") from None
     if not column.nullable and array.null_count:
         raise ValueError(f"{where} is required; {array.null_count} of {len(array)} are missing")
     if pa.types.is_string(wanted) and pc.any(pc.match_substring(array, "\0")).as_py():
@@ -77,14 +77,34 @@ def arrow_column(column: Column[Any], values: Any) -> pa.ChunkedArray:
     return array
 
 
-def _as_array(values: Any, wanted: pa.DataType) -> pa.ChunkedArray:
-    if isinstance(values, pa.ChunkedArray):
-        return values
-    if not isinstance(values, pa.Array):
-        # Guessing a type from Python values fails where all are missing or ints meet floats.
-        plain = isinstance(values, list | tuple)
-        values = pa.array(values, type=wanted if plain else None, from_pandas=True)
-    return pa.chunked_array([values])
+_is = pa.types
+_numbers = (_is.is_integer, _is.is_floating, _is.is_decimal, _is.is_null)
+# Arrow would also cast 1 to "1", "1" to 1.0 and 2 to true, which is never what was meant.
+_from = {
+    pa.string().id: (_is.is_string, _is.is_large_string, _is.is_string_view, _is.is_null),
+    pa.bool_().id: (_is.is_boolean, _is.is_null),
+    pa.int32().id: _numbers,
+    pa.int64().id: _numbers,
+    pa.float64().id: _numbers,
+    pa.date32().id: (_is.is_date, _is.is_timestamp, _is.is_null),
+    pa.timestamp("us").id: (_is.is_timestamp, _is.is_date, _is.is_null),
+}
+
+
+def _as_array(values: Any) -> pa.ChunkedArray:
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        values = pa.array(values, from_pandas=True)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+
+
+def _refuse_other_zone(where: str, given: pa.TimestampType, wanted: pa.TimestampType) -> None:
+    if (given.tz is None) != (wanted.tz is None):
+        raise ValueError(
+            f"{where} holds {'instants' if wanted.tz else 'local times'}, got times"
+            f" {'without' if wanted.tz else 'with'} a time zone"
+        )
 
 
 def _without_nan(where: str, array: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-_encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
+_encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value), decimal_format="number")
 
 
 def json_texts(values: Iterable[Any]) -> list[str | None]:
@@ -34,4 +34,4 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    raise NotImplementedError(f"JSON cannot hold {type(value).__name__}")
+    raise TypeError(f"JSON cannot hold {type(value).__name__}")

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import BigInteger, Integer
-from sqlalchemy.types import TypeEngine
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -22,14 +20,14 @@ _DAYS_1970_TO_2000 = 10_957
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
-def rows(columns: list[tuple[TypeEngine[Any], pa.Array]], constants: bytes, fields: int) -> Any:
+def rows(columns: list[pa.Array], constants: bytes, fields: int) -> pa.Buffer:
     """The rows as bytes: the fields of the columns, then the constants' fields, already encoded.
 
     ``fields`` counts both.
     """
     pieces: list[Any] = [pa.scalar(np.array(fields, ">i2").tobytes(), pa.large_binary())]
-    for kind, column in columns:
-        pieces += _pieces(kind, column)
+    for column in columns:
+        pieces += _pieces(column)
     pieces.append(pa.scalar(constants, pa.large_binary()))
     joined = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
     _, offsets, data = joined.buffers()
@@ -37,19 +35,19 @@ def rows(columns: list[tuple[TypeEngine[Any], pa.Array]], constants: bytes, fiel
     return data.slice(first, last - first)
 
 
-def field(kind: TypeEngine[Any], column: pa.Array) -> bytes:
+def field(column: pa.Array) -> bytes:
     """One value, an array of length 1, as a field of every row."""
-    joined = pc.binary_join_element_wise(*_pieces(kind, column), pa.scalar(b"", pa.large_binary()))
+    joined = pc.binary_join_element_wise(*_pieces(column), pa.scalar(b"", pa.large_binary()))
     encoded: bytes = joined[0].as_py()
     return encoded
 
 
-def _pieces(kind: TypeEngine[Any], column: pa.Array) -> list[pa.Array]:
+def _pieces(column: pa.Array) -> list[pa.Array]:
     if pa.types.is_string(column.type):
         text = column.cast(pa.large_binary())
         lengths = pc.fill_null(pc.binary_length(text), -1)
         return [_fixed(lengths.to_numpy(zero_copy_only=False), ">i4"), pc.fill_null(text, b"")]
-    numbers, form = _numbers(kind, column)
+    numbers, form = _numbers(column)
     encoded = np.empty(len(numbers), [("length", ">i4"), ("value", form)])
     encoded["length"] = np.dtype(form).itemsize
     encoded["value"] = numbers
@@ -59,7 +57,7 @@ def _pieces(kind: TypeEngine[Any], column: pa.Array) -> list[pa.Array]:
     return [fixed]
 
 
-def _numbers(kind: TypeEngine[Any], column: pa.Array) -> tuple[np.ndarray[Any, Any], str]:
+def _numbers(column: pa.Array) -> tuple[np.ndarray[Any, Any], str]:
     """The values as numbers, anything where missing, and their form in the stream."""
     if pa.types.is_timestamp(column.type):
         since_1970 = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
@@ -71,8 +69,8 @@ def _numbers(kind: TypeEngine[Any], column: pa.Array) -> tuple[np.ndarray[Any, A
         return pc.fill_null(column, False).to_numpy(zero_copy_only=False), "?"
     if pa.types.is_floating(column.type):
         return pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False), ">f8"
-    narrow = isinstance(kind, Integer) and not isinstance(kind, BigInteger)
-    return pc.fill_null(column, 0).to_numpy(zero_copy_only=False), ">i4" if narrow else ">i8"
+    width = ">i4" if pa.types.is_int32(column.type) else ">i8"
+    return pc.fill_null(column, 0).to_numpy(zero_copy_only=False), width
 
 
 def _fixed(values: np.ndarray[Any, Any], form: Any) -> pa.Array:
