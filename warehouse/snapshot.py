@@ -91,19 +91,17 @@ class Snapshot:
         log = self.lake.relation(raw(table), self._version(table), connection)
         since, until = declared.version_columns
         shown = duck.names([*wanted, *([] if KNOWN_AT in wanted else [KNOWN_AT])])
-        changed = f"SELECT DISTINCT {duck.names(declared.key)} FROM {log} WHERE change <> 'insert'"
-        if not duck.one(connection, f"SELECT 1 FROM {log} WHERE change <> 'insert' LIMIT 1"):
+        changed = f"SELECT {_key(declared)} FROM {log} WHERE change <> 'insert'"
+        if not duck.one(connection, f"{changed} LIMIT 1"):
             return f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
         held = [name for name in self.columns(table) if name != KNOWN_AT]
-        matches = duck.same("changed", "log", declared.key)
+        # IN and NOT IN keep the log's order, which a semi or anti join does not promise.
         several = _history(
-            declared,
-            held,
-            f"SELECT log.* FROM {log} log SEMI JOIN ({changed}) changed ON {matches}",
+            declared, held, f"SELECT * FROM {log} WHERE {_key(declared)} IN ({changed})"
         )
         return (
-            f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log} log"
-            f" ANTI JOIN ({changed}) changed ON {matches}"
+            f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
+            f" WHERE {_key(declared)} NOT IN ({changed})"
             f" UNION ALL SELECT {shown}, {since}, {until} FROM ({several})"
         )
 
@@ -126,6 +124,15 @@ class Snapshot:
                 f" it has: {', '.join(held)}"
             )
         return list(columns)
+
+
+def _key(declared: Table) -> str:
+    """The key as one value that is never null; ingestion leaves no empty text, so '' is free."""
+    parts = [
+        f"coalesce({duck.name(name)}, '')" if name in declared.optional_key else duck.name(name)
+        for name in declared.key
+    ]
+    return parts[0] if len(parts) == 1 else f"row({', '.join(parts)})"
 
 
 def _history(declared: Table, held: Sequence[str], versions: str) -> str:
