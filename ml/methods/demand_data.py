@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ class DemandPanel:
     frame: pd.DataFrame
     freq: str
     season_length: int
+    gaps: Literal["zero", "interpolate"]
 
 
 def demand_panel(data: Snapshot, as_of: date) -> DemandPanel:
@@ -37,9 +38,9 @@ def demand_panel(data: Snapshot, as_of: date) -> DemandPanel:
     for table, day in (("invoice_lines", "issued_on"), ("work_entries", "worked_on")):
         if table in data.tables:
             rows = data.as_of(table, as_of, ["service_id", day, "quantity"]).to_pandas()
-            return DemandPanel(_weekly(rows, day, as_of), "W-MON", 52)
+            return DemandPanel(_weekly(rows, day, as_of), "W-MON", 52, "zero")
     rows = data.as_of("series", as_of, ["series_id", "observed_at", "value"]).to_pandas()
-    return _own_frequency(rows, as_of)
+    return own_frequency(rows)
 
 
 def _weekly(rows: pd.DataFrame, day: str, as_of: date) -> pd.DataFrame:
@@ -66,18 +67,22 @@ def _weekly(rows: pd.DataFrame, day: str, as_of: date) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _own_frequency(rows: pd.DataFrame, as_of: date) -> DemandPanel:
-    rows["ds"] = pd.to_datetime(rows["observed_at"]).dt.normalize()
-    daily = rows.groupby(["series_id", "ds"])["value"].mean().reset_index()
+def own_frequency(rows: pd.DataFrame) -> DemandPanel:
+    """Series of columns series_id, observed_at and value on the nearest regular grid."""
+    days = pd.to_datetime(rows["observed_at"]).dt.normalize()
+    daily = rows.assign(ds=days).groupby(["series_id", "ds"])["value"].mean().reset_index()
     gaps = daily.groupby("series_id")["ds"].diff().dt.days
-    freq, _, season = _nearest(float(gaps.median()))
+    typical = float(gaps.median())
+    if not typical > 0:
+        raise ValueError("a series needs values of at least two different days")
+    freq, _, season = _nearest(typical)
     parts = []
     for name, series in daily.groupby("series_id"):
         regular = series.set_index("ds")["value"].resample(freq).mean().interpolate()
         parts.append(
             pd.DataFrame({"unique_id": name, "ds": regular.index, "y": regular.to_numpy(float)})
         )
-    return DemandPanel(pd.concat(parts, ignore_index=True), freq, season)
+    return DemandPanel(pd.concat(parts, ignore_index=True), freq, season, "interpolate")
 
 
 def _nearest(days: float) -> tuple[str, float, int]:

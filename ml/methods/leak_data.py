@@ -16,7 +16,7 @@ UNDERBILLED, ZERO, DOUBLE = 0.005, 0.002, 0.001
 
 
 def leak_frames(data: Snapshot, day: date, since: date | None = None) -> dict[str, pd.DataFrame]:
-    """``lines`` and, where the source has them, ``rates`` and ``work``; dated ``since`` or later."""
+    """``lines`` and, where there are any, ``rates`` and ``work``; dated ``since`` or later."""
     found = {"lines": _dated(data, "invoice_lines", "issued_on", day, since)}
     if "rates" in data.tables:
         found["rates"] = data.as_of("rates", day).to_pandas()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LEAST_LINES = 500
 ITEM = ["item_kind", "item_id"]
+EXPECTED = "expected_amount"
+"""Chance times amount: the order in which reviewing recovers most; rules alone have no chance."""
 
 
 class RevenueLeakMethod(Method):
@@ -82,7 +84,8 @@ class RevenueLeakMethod(Method):
         for day in days:
             since = day - timedelta(days=2 * self.spec.horizon_days)
             later = self._scored(fitted, leak_frames(data, through, since=since), day, False)
-            corrected = later[later["corrected_by"].notna()]
+            # an honest credit names a line too, which was never short of money
+            corrected = later[later["corrected_by"].notna() & (later["amount"] > 0)]
             # what was corrected before the decision was no longer open
             known = self._scored(fitted, leak_frames(data, day, since=since), day, False)
             known = known[known["corrected_by"].notna()]
@@ -97,7 +100,7 @@ class RevenueLeakMethod(Method):
     def compare(self, judged: Judged) -> Comparison:
         frame = judged.frame
         return Comparison(
-            ours=self._found(frame, "score"),
+            ours=self._found(frame, EXPECTED),
             baseline=self._found(frame, "baseline"),
             rows=len(frame),
             basis=judged.basis,
@@ -109,12 +112,13 @@ class RevenueLeakMethod(Method):
             return Value(None, reason="the source records no corrections that would confirm a leak")
         settings = self.settings
         worth = {}
-        for ranking in ("score", "baseline"):
-            chosen = self._reviewed(judged.frame, ranking)
+        count = settings.leak_reviews * (self.spec.horizon_days // 30)
+        for ranking in (EXPECTED, "baseline"):
+            chosen = self._reviewed(judged.frame, ranking, count)
             recovered = settings.recovery_rate * float(chosen["outcome"].sum())
             worth[ranking] = recovered - settings.review_cost * len(chosen)
         return Value(
-            amount=worth["score"],
+            amount=worth[EXPECTED],
             baseline_amount=worth["baseline"],
             assumptions={
                 "leak_reviews": f"{settings.leak_reviews} a month over 90 days",
@@ -203,19 +207,20 @@ class RevenueLeakMethod(Method):
         )
         return Judged(frame, "errors injected into a copy")
 
-    def _reviewed(self, frame: pd.DataFrame, ranking: str) -> pd.DataFrame:
-        months = self.spec.horizon_days // 30
-        count = self.settings.leak_reviews * months
-        parts = [
-            day[day[ranking] > 0]
-            .sort_values([ranking, "item_id"], ascending=[False, True])
-            .head(count)
-            for _, day in frame.groupby("as_of")
-        ]
+    def _reviewed(self, frame: pd.DataFrame, ranking: str, count: int | None) -> pd.DataFrame:
+        """Each day's top ``count`` findings; by default as many as were really leaks."""
+        parts = []
+        frame = frame.assign(**{EXPECTED: frame["score"] * frame["leak_amount"]})
+        for _, day in frame.groupby("as_of"):
+            most = int((day["outcome"] > 0).sum()) if count is None else count
+            ranked = day[day[ranking] > 0].sort_values(
+                [ranking, "item_id"], ascending=[False, True]
+            )
+            parts.append(ranked.head(most))
         return pd.concat(parts)
 
     def _found(self, frame: pd.DataFrame, ranking: str) -> dict[str, float]:
-        chosen = self._reviewed(frame, ranking)
+        chosen = self._reviewed(frame, ranking, None)
         total = float(frame["outcome"].sum())
         return {
             "leaked_value_found": float(chosen["outcome"].sum()) / total if total else 0.0,

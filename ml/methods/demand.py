@@ -1,0 +1,225 @@
+"""Demand: forecasts of every series with bands, by what each series' own past showed to work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml.methods.demand_data import LEAST_PERIODS, demand_panel, own_frequency
+from ml.methods.method import (
+    Answer,
+    Comparison,
+    Frames,
+    Judged,
+    Method,
+    NotEnoughDataError,
+    QueryError,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+ORIGINS = 2
+"""Past days that a backtest forecasts from, one horizon apart."""
+BANDS = {"low_80": "lo-80", "high_80": "hi-80", "low_95": "lo-95", "high_95": "hi-95"}
+
+
+class DemandMethod(Method):
+    """Weekly services, or series at their own frequency; refits each day with chosen weights."""
+
+    def learn(self, data: Snapshot, as_of: date) -> Any:
+        panel = demand_panel(data, as_of)
+        if panel.frame.groupby("unique_id").size().max() < LEAST_PERIODS:
+            raise NotEnoughDataError(
+                f"{self.spec.title} needs a series of at least {LEAST_PERIODS} periods"
+                f" ({panel.freq}) up to {as_of}"
+            )
+        forecaster = self.spec.estimator_class()(
+            horizon=self.settings.demand_weeks, gaps=panel.gaps
+        )
+        return forecaster.fit(panel.frame, panel.freq, panel.season_length)
+
+    def load(self, folder: Path) -> Any:
+        return self.spec.estimator_class().load(folder)
+
+    def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
+        return {day: {"history": demand_panel(data, day).frame} for day in days}
+
+    def decide(self, fitted: Any, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
+        return _decisions(fitted.predict(self.settings.demand_weeks, history=inputs["history"]))
+
+    def backtest(
+        self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
+    ) -> Judged | None:
+        panel = demand_panel(data, as_of)
+        grid = np.sort(panel.frame["ds"].unique())
+        h = self.settings.demand_weeks
+        if len(grid) < LEAST_PERIODS + h:
+            raise NotEnoughDataError(
+                f"{self.spec.title} needs at least {LEAST_PERIODS + h} periods to judge a"
+                f" forecast of {h}, there are {len(grid)} up to {as_of}"
+            )
+        count = min(ORIGINS, (len(grid) - LEAST_PERIODS) // h)
+        cuts = [_day_before(grid[len(grid) - back * h]) for back in range(count, 0, -1)]
+        cuts = [cut for cut in cuts if after is None or cut > after]
+        if not cuts:
+            return None
+        model = fitted or self.learn(data, cuts[0])
+        decided = pd.concat(
+            [
+                self.decide(model, self.inputs(data, [cut])[cut], cut, "none").assign(as_of=cut)
+                for cut in cuts
+            ],
+            ignore_index=True,
+        )
+        return self.judge(model, data, decided, as_of)
+
+    def judge(
+        self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
+    ) -> Judged | None:
+        panel = demand_panel(data, through)
+        actual = panel.frame.rename(
+            columns={"unique_id": "series_id", "ds": "target_date", "y": "outcome"}
+        )
+        actual["target_date"] = actual["target_date"].dt.date
+        joined = decisions.merge(actual, on=["series_id", "target_date"])
+        if joined.empty:
+            return None
+        judged = [
+            _with_naive(rows, self.inputs(data, [day])[day]["history"], panel.season_length)
+            for day, rows in joined.groupby("as_of")
+        ]
+        return Judged(pd.concat(judged, ignore_index=True), "forecasts from past days")
+
+    def compare(self, judged: Judged) -> Comparison:
+        frame = judged.frame
+        errors = {
+            name: ((frame["outcome"] - frame[name]).abs() / frame["scale"])
+            .groupby(frame["series_id"])
+            .mean()
+            .mean()
+            for name in ("expected_quantity", "baseline")
+        }
+        return Comparison(
+            ours={"mase": float(errors["expected_quantity"])},
+            baseline={"mase": float(errors["baseline"])},
+            rows=len(frame),
+            basis=judged.basis,
+        )
+
+    def value(self, judged: Judged) -> Value:
+        """Units that seasonal naive was wrong by and ours was not, at the cost of one."""
+        frame = judged.frame
+        cost = self.settings.unit_error_cost
+        missed = {
+            name: float((frame["outcome"] - frame[name]).abs().sum())
+            for name in ("expected_quantity", "baseline")
+        }
+        return Value(
+            amount=cost * (missed["baseline"] - missed["expected_quantity"]),
+            baseline_amount=0.0,
+            assumptions={"unit_error_cost": cost, "forecasts_judged": len(frame)},
+        )
+
+    def answer(
+        self, fitted: Any, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
+    ) -> Answer:
+        if query.history:
+            forecast = self._of_given(query)
+            given = ["history", "horizon"]
+            return Answer(_decisions(forecast).to_dict("records"), given=given)
+        if not stored:
+            raise QueryError(
+                f"series {query.series_id!r} is not known; give its history", "/series_id"
+            )
+        history = stored[0]["features"]
+        frame = pd.DataFrame(
+            {
+                "unique_id": query.series_id,
+                "ds": pd.to_datetime(history["ds"]),
+                "y": np.asarray(history["y"], dtype=float),
+            }
+        )
+        forecast = fitted.predict(query.horizon, history=frame)
+        return Answer(
+            _decisions(forecast).to_dict("records"), stored=["history"], given=["horizon"]
+        )
+
+    def entity_of(self, query: Any) -> str | None:
+        found: str | None = None if query.history else query.series_id
+        return found
+
+    def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
+        groups = list(inputs["history"].groupby("unique_id", sort=True))
+        return pd.DataFrame(
+            {
+                "entity": [name for name, _ in groups],
+                "features": [
+                    {"ds": rows["ds"].dt.strftime("%Y-%m-%d").tolist(), "y": rows["y"].tolist()}
+                    for _, rows in groups
+                ],
+            }
+        )
+
+    def monitored(self, inputs: Frames) -> pd.DataFrame:
+        """Each series' last year relative to its own mean, so that series can be compared."""
+        history = inputs["history"]
+        latest = history.groupby("unique_id").tail(52)
+        level = latest.groupby("unique_id")["y"].transform("mean")
+        return pd.DataFrame({"relative_quantity": (latest["y"] / level.where(level > 0))})
+
+    def _of_given(self, query: Any) -> pd.DataFrame:
+        rows = pd.DataFrame(
+            {
+                "series_id": query.series_id or "given",
+                "observed_at": [item.observed_at for item in query.history],
+                "value": [item.value for item in query.history],
+            }
+        )
+        try:
+            panel = own_frequency(rows)
+            forecaster = self.spec.estimator_class()(
+                horizon=query.horizon, prophet=False, gaps=panel.gaps
+            )
+            forecaster.fit(panel.frame, panel.freq, panel.season_length)
+        except ValueError as error:
+            raise QueryError(f"the history cannot be forecast: {error}", "/history") from error
+        return forecaster.predict(query.horizon)
+
+
+def _decisions(forecast: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "series_id": forecast["unique_id"].astype(str),
+            "target_date": forecast["ds"].dt.date,
+            "expected_quantity": forecast["yhat"],
+            **{name: forecast[column] for name, column in BANDS.items()},
+        }
+    )
+
+
+def _with_naive(rows: pd.DataFrame, history: pd.DataFrame, season: int) -> pd.DataFrame:
+    """Adds what seasonal naive would have said, and the scale of each series' MASE."""
+    parts = []
+    for name, group in rows.groupby("series_id"):
+        past = history.loc[history["unique_id"] == name].sort_values("ds")
+        y = past["y"].to_numpy()
+        period = season if len(y) > 2 * season else 1
+        errors = np.abs(y[period:] - y[:-period])
+        scale = float(errors.mean()) if len(errors) and errors.mean() > 0 else 1.0
+        ordered = group.sort_values("target_date")
+        ahead = np.arange(len(ordered)) % period
+        naive = y[len(y) - period + ahead] if len(y) >= period else np.full(len(ordered), y[-1])
+        parts.append(ordered.assign(baseline=naive, scale=scale))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _day_before(stamp: Any) -> date:
+    day: date = pd.Timestamp(stamp).date() - timedelta(days=1)
+    return day
