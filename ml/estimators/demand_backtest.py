@@ -11,10 +11,12 @@ import numpy as np
 from ml.estimators import demand_prophet
 from ml.estimators.demand_bands import Bands
 from ml.estimators.demand_candidates import Window, costly_for, forecast, names_for
+from ml.estimators.demand_grid import SHOWN
 
 PROPHET = "prophet"
-_POWER = 2.0  # weights are error ** -2, as Bates and Granger (1969) do with variances
-_LEAST_WEIGHT = 0.03
+_POWER = 3.0  # weights are error ** -3, steeper than Bates and Granger's (1969) variances
+_WORST = 2.0  # times the best candidate's error, beyond which a candidate has no weight
+_ANCHOR = 0.3  # least weight of seasonal naive: 1 % of accuracy for far fewer series losing to it
 _LEAST_TRAIN = 4
 
 
@@ -65,19 +67,19 @@ def choose(
     count = _window_count(n, h, season, windows)
     tried = _try(window, h, count, prophet, seed)
     sizes = np.abs(tried.errors).mean(axis=2) / tried.scale  # (candidates, windows)
+    naive = tried.names.index("seasonal_naive")
     combined = np.stack(
         [
-            np.tensordot(_weights(np.delete(sizes, k, axis=1)), tried.errors[:, k], 1)
+            np.tensordot(_weights(np.delete(sizes, k, axis=1), naive), tried.errors[:, k], 1)
             for k in range(count)
         ]
     )
-    naive = tried.names.index("seasonal_naive")
     mase = float((np.abs(combined).mean(axis=1) / tried.scale).mean())
     mase_naive = float(sizes[naive].mean())
     if mase > mase_naive:
         bands = Bands.fit(tried.errors[naive])
         return SeriesModel({"seasonal_naive": 1.0}, bands, count, h, mase_naive, mase_naive)
-    weights = dict(zip(tried.names, _weights(sizes).tolist(), strict=True))
+    weights = dict(zip(tried.names, _weights(sizes, naive).tolist(), strict=True))
     kept = {name: weight for name, weight in weights.items() if weight > 0}
     return SeriesModel(kept, Bands.fit(combined), count, h, mase, mase_naive)
 
@@ -108,10 +110,10 @@ def mase_scale(y: np.ndarray, season: int) -> float:
 
 
 def _window_count(n: int, h: int, season: int, most: int) -> int:
-    """As many windows as leave two seasons to learn from, else one season, else half."""
-    for least in (2 * season + 4, season + 1, max(_LEAST_TRAIN, n // 2)):
-        count = (n - least) // h
-        if count >= min(2, most):
+    """As many windows as leave two seasons to learn from, else fewer, as long as they are three."""
+    for least in (2 * season + 4, round(SHOWN * season) + 1, season + 1, n // 2):
+        count = (n - max(least, _LEAST_TRAIN)) // h
+        if count >= min(3, most):
             return min(most, count)
     return max(1, min(most, (n - _LEAST_TRAIN) // h))
 
@@ -146,12 +148,20 @@ def _try(window: Window, h: int, count: int, prophet: bool | str, seed: int) -> 
     return _Tried(names, np.stack(errors), scale)
 
 
-def _weights(sizes: np.ndarray) -> np.ndarray:
-    """Weights from mean errors, (candidates, windows) -> (candidates,); equal without windows."""
+def _weights(sizes: np.ndarray, naive: int) -> np.ndarray:
+    """Weights from scaled mean errors, (candidates, windows) -> (candidates,).
+
+    ``naive`` is seasonal naive's position, which keeps its anchor unless it is among the worst.
+    Equal weights where there are no windows.
+    """
     if sizes.shape[1] == 0:
         return np.full(len(sizes), 1 / len(sizes))
     mean = sizes.mean(axis=1)
-    raw = (mean + 0.02 * float(np.median(mean)) + 1e-9) ** -_POWER
-    raw = raw / raw.sum()
-    raw = np.where(raw >= _LEAST_WEIGHT, raw, 0.0)
-    return raw / raw.sum()
+    steady = mean + 0.02 * float(np.median(mean)) + 1e-9  # no candidate is right by 1 in 50
+    raw = np.where(steady <= _WORST * steady.min(), steady**-_POWER, 0.0)
+    weights = raw / raw.sum()
+    if 0 < weights[naive] < _ANCHOR:
+        others = 1 - weights[naive]
+        weights *= (1 - _ANCHOR) / others
+        weights[naive] = _ANCHOR
+    return weights

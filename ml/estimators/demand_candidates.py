@@ -42,7 +42,7 @@ class Window:
 
     @property
     def seasons(self) -> list[float]:
-        """Seasons that the recent values show at least twice."""
+        """Seasons that the recent values show once and a half."""
         return natural_seasons(self.season_length, self.grid, len(self.recent))
 
     @property
@@ -141,7 +141,8 @@ def _theta(window: Window, h: int) -> np.ndarray:
 
 
 def _mstl(window: Window, h: int) -> np.ndarray:
-    lengths = [int(s) for s in window.seasons] or [window.season_length]
+    seen = len(window.recent)
+    lengths = [int(s) for s in window.seasons if seen >= 2 * s + 4] or [window.season_length]
     trend = _models().AutoETS(season_length=1, model="ZZN")
     model = _models().MSTL(lengths, trend_forecaster=trend)
     return model.forecast(y=window.recent, h=h)["mean"]

@@ -12,6 +12,7 @@ import pandas as pd
 COLUMNS = ("unique_id", "ds", "y")
 GAPS = ("zero", "interpolate", "refuse")
 _YEAR = 365.25
+SHOWN = 1.5  # seasons that a history must hold before a season can be told from a trend
 
 
 class SeriesError(ValueError):
@@ -75,7 +76,7 @@ def histories(frame: pd.DataFrame, grid: Grid, gaps: str) -> Iterator[History]:
 
 
 def natural_seasons(season_length: int, grid: Grid, n: int) -> list[float]:
-    """Seasons in periods that a history of ``n`` periods can show at least twice.
+    """Seasons in periods that a history of ``n`` periods shows once and a half.
 
     The one asked for, and those that its frequency brings: days have weeks and years, hours have
     days and weeks. A season of 52 weeks or 365 days is a calendar year, so it does not drift.
@@ -84,7 +85,7 @@ def natural_seasons(season_length: int, grid: Grid, n: int) -> list[float]:
     seasons = {float(exact.get(season_length, season_length))}
     if isinstance(grid.freq, str):
         seasons |= {"D": {7.0, _YEAR}, "h": {24.0, 168.0}}.get(grid.freq, set())
-    return sorted(s for s in seasons if s > 1 and n >= 2 * s)
+    return sorted(s for s in seasons if s > 1 and n >= SHOWN * s)
 
 
 def _checked(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
