@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from ml.estimators.allocation import Bounds, bounds_in_cents, split, to_cents
 from ml.estimators.media_base import BaseDesign
 from ml.estimators.media_curves import FAMILIES, carry_over, saturate, slope
-from ml.estimators.media_posterior import Draws, Priors, sample, whiten
+from ml.estimators.media_posterior import (
+    Draws,
+    Priors,
+    effects,
+    mean_effects,
+    sample,
+    steady_before,
+)
+from ml.estimators.media_tuning import autocorrelation, tune
 
 Floats = NDArray[np.float64]
 _LEAST_PERIODS = 24
@@ -24,8 +32,9 @@ class MediaMix:
     """Outcome = base (level, trend, season, controls) + carried-over, saturating channel effects.
 
     Parameters: ``trend`` and ``season`` of the base; ``carry_over`` false for rows that are no
-    time series (markets); ``max_delay`` most periods before spend acts; ``coverage`` of the
-    intervals; ``draws`` kept of the posterior; ``sweeps`` of the sampler; ``seed``.
+    time series (markets); ``max_order`` of the carry-over (higher: acts later); ``media_share``
+    of the outcome that media bring a priori; ``coverage`` of the intervals; ``draws`` kept of the
+    posterior; ``sweeps`` of the sampler; ``seed``.
 
     After ``fit``: ``channels_``; ``contributions_`` (index channel; total, low, high, share: the
     outcome that the channel brought over the fitted periods); ``contributions_by_period_``
@@ -40,14 +49,16 @@ class MediaMix:
         trend: bool = True,
         season: bool = True,
         carry_over: bool = True,
-        max_delay: int = 1,
+        max_order: int = 3,
+        media_share: float = 0.35,
         coverage: float = 0.8,
         draws: int = 300,
         sweeps: int = 3000,
         seed: int = 0,
     ) -> None:
         self.trend, self.season, self.carry_over = trend, season, carry_over
-        self.max_delay, self.coverage = max_delay, coverage
+        self.max_order, self.coverage = max_order, coverage
+        self.media_share = media_share
         self.draws, self.sweeps, self.seed = draws, sweeps, seed
 
     def fit(
@@ -69,29 +80,32 @@ class MediaMix:
         money = self.history_[self.active_].to_numpy()
         base, groups = self.base_.matrix(spend.index, controls)
         spread = float(y.std()) or 1.0
-        penalty, rho = _tune(money, y / spread, base, groups, self.carry_over)
-        self.rho_ = rho
         priors = Priors(
-            size=0.5 * max(abs(self.mean_outcome_), spread) / spread,
-            max_delay=self.max_delay if self.carry_over else 0,
+            size=self._prior_sizes(money, max(abs(self.mean_outcome_), spread) / spread),
+            max_order=self.max_order,
             carry=self.carry_over,
         )
+        # A first short look finds the media's rough part, so that neither the base nor the
+        # noise's autocorrelation is tuned on what is theirs.
+        rough = _rough_media(money, self.carry_over)
+        skip = len(y) // 12 if self.carry_over else 0
+        penalty, _ = tune(y[skip:] / spread, base[skip:], groups, rough[skip:])
+        first = sample(
+            money, y / spread, base, penalty, 0.0, priors,
+            skip=skip, sweeps=self.sweeps // 4, keep=60, seed=self.seed,
+        )  # fmt: skip
+        seen = mean_effects(first, money)
+        penalty, residual = tune(y[skip:] / spread, base[skip:], groups, seen[skip:])
+        self.rho_ = autocorrelation(residual) if self.carry_over else 0.0
         drawn = sample(
-            money,
-            y / spread,
-            base,
-            penalty,
-            rho,
-            priors,
-            sweeps=self.sweeps,
-            keep=self.draws,
-            seed=self.seed,
-        )
+            money, y / spread, base, penalty, self.rho_, priors,
+            skip=skip, sweeps=self.sweeps, keep=self.draws, seed=self.seed,
+        )  # fmt: skip
         self.draws_ = Draws(
             size=drawn.size * spread,
             amplitude=drawn.amplitude * spread,
             decay=drawn.decay,
-            delay=drawn.delay,
+            order=drawn.order,
             scale=drawn.scale,
             family=drawn.family,
             base=drawn.base * spread,
@@ -99,6 +113,11 @@ class MediaMix:
         )
         self._summarise()
         return self
+
+    def _prior_sizes(self, money: Floats, outcome: float) -> Floats:
+        """Prior scale of each channel's effect: between equal sizes and equal returns."""
+        share = np.sqrt(money.mean(axis=0))
+        return np.asarray(self.media_share * outcome / 0.8 * share / share.sum())
 
     def _summarise(self) -> None:
         periods = len(self.history_)
@@ -130,23 +149,8 @@ class MediaMix:
         """Effect of a channel by draw and period, (draws, periods)."""
         if channel not in self.active_:
             return np.zeros((len(self.draws_.sigma), len(spend)))
-        position = self.active_.index(channel)
-        draws = self.draws_
-        history = self.history_[channel].to_numpy()
-        before = float(history[: min(8, len(history))].mean())
-        return np.array(
-            [
-                draws.amplitude[d, position]
-                * saturate(
-                    carry_over(
-                        spend, draws.decay[d, position], int(draws.delay[d, position]), before
-                    )
-                    / draws.scale[d, position],
-                    int(draws.family[d, position]),
-                )
-                for d in range(len(draws.sigma))
-            ]
-        )
+        before = steady_before(self.history_[channel].to_numpy())
+        return effects(self.draws_, self.active_.index(channel), spend, before)
 
     def predict(self, spend: pd.DataFrame, controls: pd.DataFrame | None = None) -> pd.Series:
         """Expected outcome for these periods; spend of fitted periods before them carries over.
@@ -289,7 +293,16 @@ class MediaMix:
         return model
 
     def _parameters(self) -> dict[str, Any]:
-        names = ["trend", "season", "carry_over", "max_delay", "coverage", "draws", "sweeps"]
+        names = [
+            "trend",
+            "season",
+            "carry_over",
+            "max_order",
+            "media_share",
+            "coverage",
+            "draws",
+            "sweeps",
+        ]
         return {name: getattr(self, name) for name in [*names, "seed"]}
 
 
@@ -343,46 +356,9 @@ def _evidence(active: bool, total: float, width: float) -> str:
     return "ok"
 
 
-def _tune(
-    money: Floats, y: Floats, base: Floats, groups: list[str], carry: bool
-) -> tuple[Floats, float]:
-    """Prior precision of each base column by empirical Bayes, and the noise's autocorrelation.
-
-    Media enter as plain carried-over columns here, so that the base is not given what is theirs.
-    """
+def _rough_media(money: Floats, carry: bool) -> Floats:
+    """Concave, carried-over columns with an ordinary decay, (periods, channels)."""
     decay = 0.5 if carry else 0.0
-    media = np.column_stack(
-        [np.sqrt(carry_over(x, decay, 0, float(x[:8].mean())) / x.mean()) for x in money.T]
+    return np.column_stack(
+        [np.sqrt(carry_over(x, decay, 1, float(x[:8].mean())) / x.mean()) for x in money.T]
     )
-    kinds = np.array(groups)
-    best, rho = (np.inf, np.zeros(len(groups))), 0.0
-    for _ in range(2 if carry else 1):
-        best = (np.inf, np.zeros(len(groups)))
-        for bend in (0.3, 1.0, 3.0, 10.0, 30.0, 1e3):
-            for season in (0.03, 0.3, 3.0, 30.0):
-                penalty = np.full(len(groups), 1e-8)
-                penalty[kinds == "bend"] = bend
-                penalty[kinds == "season"] = season
-                penalty[kinds == "control"] = 1e-3
-                score, _ = _evidence_of(y, base, media, penalty, rho)
-                if score < best[0]:
-                    best = (score, penalty)
-        if carry:
-            _, residual = _evidence_of(y, base, media, best[1], 0.0)
-            rho = float(np.clip(residual[1:] @ residual[:-1] / (residual @ residual), 0.0, 0.9))
-            rho = rho if rho * np.sqrt(len(y)) > 2.0 else 0.0
-    return best[1], rho
-
-
-def _evidence_of(
-    y: Floats, base: Floats, media: Floats, penalty: Floats, rho: float
-) -> tuple[float, Floats]:
-    """Minus twice the log marginal likelihood up to a constant, and the residuals."""
-    full = np.column_stack([base, media])
-    ridge = np.concatenate([penalty, np.full(media.shape[1], 1e-2)])
-    design, target = whiten(full, rho), whiten(y, rho)
-    gram = design.T @ design + np.diag(ridge)
-    weights = np.linalg.solve(gram, design.T @ target)
-    misfit = float(target @ target - target @ (design @ weights))
-    sign_log = np.linalg.slogdet(gram)[1] - np.log(ridge).sum()
-    return len(y) * np.log(misfit) + sign_log, y - full @ weights

@@ -15,20 +15,20 @@ Floats = NDArray[np.float64]
 FAMILIES = ("log", "hill", "exp", "tanh")
 
 
-def carry_over(spend: Floats, decay: float, delay: int, before: float) -> Floats:
-    """Spend as it still acts in each period: ``(1 - decay) * sum_k decay**k * spend[t-delay-k]``.
+def carry_over(spend: Floats, decay: float, order: int, before: float) -> Floats:
+    """Spend as it still acts in each period: ``order`` geometric carry-overs in a row (Pascal lag).
 
-    Scaled so that steady spend x acts as x. ``before`` is the steady spend assumed ahead of the
+    Order 1 acts most at once and then decays (Koyck); higher orders rise first (Solow 1960). The
+    weights sum to 1, so steady spend x acts as x. ``before`` is the steady spend ahead of the
     first period (a firm seldom starts to advertise on the first day of its books).
     """
     from scipy.signal import lfilter
 
-    if delay:
-        spend = np.concatenate([np.full(delay, before), spend[:-delay]])
     if decay == 0.0:
         return spend
-    acted, _ = lfilter([1.0 - decay], [1.0, -decay], spend, zi=[decay * before])
-    return np.asarray(acted)
+    for _ in range(order):
+        spend, _state = lfilter([1.0 - decay], [1.0, -decay], spend, zi=[decay * before])
+    return np.asarray(spend)
 
 
 def saturate(load: Floats, family: int) -> Floats:

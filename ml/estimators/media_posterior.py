@@ -19,22 +19,25 @@ from ml.estimators.media_curves import FAMILIES, carry_over, saturate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Shape = tuple[float, int, float, int]  # decay, order, log scale, family
+_HEAVY = 3  # degrees of the half t prior of sizes
 
 
 @dataclass(frozen=True)
 class Priors:
     """What is plausible before the data speak.
 
-    size: scale of the half-normal prior of a channel's mean effect, in units of the outcome.
-    decay: two parameters of the beta prior of the carry-over a period. scale: mean and deviation
-    of the log of the saturation scale over the channel's mean spend. max_delay: most periods
-    before spend starts to act (each further one half as likely).
+    size: scale of each channel's mean effect, (channels,), in units of the outcome; the prior is
+    a half Student t with 3 degrees, so that a channel may well be larger. decay: the two
+    parameters of the beta prior of the carry-over a period. scale: mean and deviation of the log
+    of the saturation scale over the channel's mean spend. max_order: most carry-overs in a row
+    (each further one half as likely).
     """
 
-    size: float
-    decay: tuple[float, float] = (1.2, 1.2)
-    scale: tuple[float, float] = (0.7, 1.0)
-    max_delay: int = 1
+    size: Floats
+    decay: tuple[float, float] = (1.2, 1.5)
+    scale: tuple[float, float] = (0.8, 0.6)
+    max_order: int = 3
     carry: bool = True
 
 
@@ -43,38 +46,69 @@ class Draws:
     """Posterior draws, arrays of (draws, channels); ``base`` is (draws, base columns).
 
     size: mean effect a period over the fitted ones. amplitude: factor on the saturation curve.
-    scale: saturation scale in money. sigma: deviation of the noise, (draws,).
+    order: of the carry-over. scale: saturation scale in money. sigma: deviation of the noise,
+    (draws,).
     """
 
     size: Floats
     amplitude: Floats
     decay: Floats
-    delay: Ints
+    order: Ints
     scale: Floats
     family: Ints
     base: Floats
     sigma: Floats
 
 
+def effects(draws: Draws, channel: int, spend: Floats, before: float) -> Floats:
+    """Effect of a channel's spend (periods,) by draw and period, (draws, periods)."""
+    result = np.empty((len(draws.sigma), len(spend)))
+    for d in range(len(result)):
+        load = carry_over(spend, draws.decay[d, channel], int(draws.order[d, channel]), before)
+        curve = saturate(load / draws.scale[d, channel], int(draws.family[d, channel]))
+        result[d] = draws.amplitude[d, channel] * curve
+    return result
+
+
+def mean_effects(draws: Draws, spend: Floats) -> Floats:
+    """Mean effect over the draws, (periods, channels)."""
+    return np.column_stack(
+        [
+            effects(draws, c, spend[:, c], steady_before(spend[:, c])).mean(axis=0)
+            for c in range(spend.shape[1])
+        ]
+    )
+
+
+def steady_before(spend: Floats) -> float:
+    """Spend a period assumed ahead of the first one: half the mean of the first eight.
+
+    A firm may have begun then or long before; the periods that it matters for are not learnt from.
+    """
+    return float(spend[:8].mean()) / 2
+
+
 class _Problem:
     """The whitened, base-free view of the data: what every likelihood evaluation needs."""
 
-    def __init__(self, spend: Floats, y: Floats, base: Floats, penalty: Floats, rho: float) -> None:
-        self.spend, self.rho = spend, rho
+    def __init__(
+        self, spend: Floats, y: Floats, base: Floats, penalty: Floats, rho: float, skip: int
+    ) -> None:
+        self.spend, self.rho, self.skip = spend, rho, skip
         self.mean = spend.mean(axis=0)
-        self.before = spend[: min(8, len(spend))].mean(axis=0)
-        self.base = whiten(base, rho)
+        self.before = [steady_before(column) for column in spend.T]
+        self.base = whiten(base[skip:], rho)
         gram = self.base.T @ self.base + np.diag(penalty)
         self.factor = np.linalg.cholesky(gram)
         self.half = np.linalg.solve(self.factor, self.base.T)
-        self.y = whiten(y, rho)
+        self.y = whiten(y[skip:], rho)
 
-    def column(self, channel: int, shape: tuple[float, int, float, int]) -> tuple[Floats, float]:
+    def column(self, channel: int, shape: Shape) -> tuple[Floats, float]:
         """Whitened effect column with mean 1 before whitening, and its mean before scaling."""
-        decay, delay, log_scale, family = shape
+        decay, order, log_scale, family = shape
         scale = np.exp(log_scale) * self.mean[channel]
-        load = carry_over(self.spend[:, channel], decay, delay, self.before[channel]) / scale
-        raw = saturate(load, family)
+        load = carry_over(self.spend[:, channel], decay, order, self.before[channel])
+        raw = saturate(load[self.skip :] / scale, family)
         mean = float(raw.mean())
         return whiten(raw / mean, self.rho), mean
 
@@ -101,16 +135,18 @@ def sample(
     rho: float,
     priors: Priors,
     *,
+    skip: int,
     sweeps: int,
     keep: int,
     seed: int,
 ) -> Draws:
     """Draws for spend (periods, channels > 0 somewhere), outcome (periods,), base (periods, p).
 
-    ``penalty`` is the prior precision of the base columns in units of the noise precision.
+    ``penalty`` is the prior precision of the base columns in units of the noise precision. The
+    first ``skip`` periods are not learnt from: what was spent ahead of them is not known.
     """
     rng = np.random.default_rng(seed)
-    problem = _Problem(spend, y, base, penalty, rho)
+    problem = _Problem(spend, y, base, penalty, rho, skip)
     chain = _Chain(problem, priors, rng)
     burn = sweeps // 3
     wanted = set(np.linspace(burn, sweeps - 1, keep).astype(int).tolist())
@@ -124,12 +160,18 @@ def sample(
         size=parts[0],
         amplitude=parts[1],
         decay=parts[2],
-        delay=parts[3].astype(np.int64),
+        order=parts[3].astype(np.int64),
         scale=parts[4],
         family=parts[5].astype(np.int64),
         base=parts[6],
         sigma=parts[7][:, 0],
     )
+
+
+def _same_lag(decay: float, order: int, moved: int) -> float:
+    """The decay at which ``moved`` carry-overs lag as long in the mean as ``order`` ones did."""
+    lag = order * decay / (1 - decay) / moved
+    return float(np.clip(lag / (1 + lag), 1e-4, 1 - 1e-4))
 
 
 class _Chain:
@@ -139,8 +181,9 @@ class _Chain:
         self.problem, self.priors, self.rng = problem, priors, rng
         channels = problem.spend.shape[1]
         decay = 0.4 if priors.carry else 0.0
-        self.shapes = [(decay, 0, priors.scale[0], c % len(FAMILIES)) for c in range(channels)]
+        self.shapes = [(decay, 1, priors.scale[0], c % len(FAMILIES)) for c in range(channels)]
         self.step = np.ones(channels)
+        self.spread = priors.size.copy()
         built = [problem.column(c, shape) for c, shape in enumerate(self.shapes)]
         self.columns = [column for column, _ in built]
         self.means = np.array([mean for _, mean in built])
@@ -155,7 +198,7 @@ class _Chain:
 
         free = np.column_stack([self.problem.free(column) for column in self.columns])
         sizes, _ = nnls(free, self.problem.free(self.problem.y))
-        return np.minimum(np.asarray(sizes), 2 * self.priors.size)
+        return np.minimum(np.asarray(sizes), 3 * self.priors.size)
 
     def _noise(self) -> float:
         misfit = float(self.rest @ self.problem.free(self.rest))
@@ -166,6 +209,9 @@ class _Chain:
         for channel in self.rng.permutation(len(self.shapes)):
             self._update(int(channel), adapt)
         self.variance = self._noise()
+        # A half t is a half normal whose scale is itself drawn.
+        scaled = _HEAVY * self.priors.size**2 + self.size**2
+        self.spread = np.sqrt(scaled / self.rng.chisquare(_HEAVY + 1, len(scaled)))
 
     def _update(self, channel: int, adapt: bool) -> None:
         without = self.rest + self.size[channel] * self.columns[channel]
@@ -192,46 +238,45 @@ class _Chain:
         self.rest = without - self.size[channel] * column
 
     def _score(
-        self, channel: int, shape: tuple[float, int, float, int], column: Floats, target: Floats
+        self, channel: int, shape: Shape, column: Floats, target: Floats
     ) -> tuple[float, float, float]:
         """Log posterior of a shape with the size integrated out; centre, precision of the size."""
         fitted = self.problem.half @ column
         weight = float(column @ column - fitted @ fitted)
-        precision = weight / self.variance + 1 / self.priors.size**2
+        precision = weight / self.variance + 1 / self.spread[channel] ** 2
         centre = float(column @ target) / self.variance / precision
         likelihood = 0.5 * centre**2 * precision - 0.5 * np.log(precision)
         likelihood += float(log_ndtr(centre * np.sqrt(precision)))
         return likelihood + self._prior(shape), centre, precision
 
-    def _prior(self, shape: tuple[float, int, float, int]) -> float:
-        decay, delay, log_scale, _ = shape
+    def _prior(self, shape: Shape) -> float:
+        decay, order, log_scale, _ = shape
         mean, deviation = self.priors.scale
-        result = -0.5 * ((log_scale - mean) / deviation) ** 2 - delay * np.log(2.0)
+        result = -0.5 * ((log_scale - mean) / deviation) ** 2 - order * np.log(2.0)
         if self.priors.carry:
             a, b = self.priors.decay
             # On the logit scale, on which the steps are taken.
             result += a * np.log(decay) + b * np.log1p(-decay)
         return float(result)
 
-    def _propose(
-        self, shape: tuple[float, int, float, int], step: float
-    ) -> tuple[float, int, float, int]:
-        decay, delay, log_scale, family = shape
+    def _propose(self, shape: Shape, step: float) -> Shape:
+        decay, order, log_scale, family = shape
         draw = self.rng.standard_normal(2)
         log_scale = float(log_scale + 0.8 * step * draw[0])
         if self.priors.carry:
             logit = np.log(decay / (1 - decay)) + 0.8 * step * draw[1]
             decay = float(np.clip(1 / (1 + np.exp(-logit)), 1e-4, 1 - 1e-4))
-            if self.priors.max_delay and self.rng.random() < 0.3:
-                moved = delay + (1 if self.rng.random() < 0.5 else -1)
-                delay = moved if 0 <= moved <= self.priors.max_delay else delay
+            if self.rng.random() < 0.3:
+                moved = order + (1 if self.rng.random() < 0.5 else -1)
+                if 1 <= moved <= self.priors.max_order:
+                    order, decay = moved, _same_lag(decay, order, moved)
         if self.rng.random() < 0.3:
             family = int(self.rng.integers(len(FAMILIES)))
-        return decay, delay, log_scale, family
+        return decay, order, log_scale, family
 
     def state(self) -> tuple[Floats, ...]:
         """Current values, with base coefficients at their conditional mean."""
-        decay, delay, log_scale, family = (
+        decay, order, log_scale, family = (
             np.array(part, dtype=np.float64) for part in zip(*self.shapes, strict=True)
         )
         problem = self.problem
@@ -240,7 +285,7 @@ class _Chain:
             self.size.copy(),
             self.size / self.means,
             decay,
-            delay,
+            order,
             np.exp(log_scale) * problem.mean,
             family,
             gamma,
