@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ml.models.parts import Identifier, Observation, Reason, Scalar
-from ml.models.spec import Decision, Gate, ModelSpec, Query
+from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
 class AnomalyDecision(Decision):
@@ -53,6 +53,7 @@ SPEC = ModelSpec(
     metrics={"recall_at_budget": True},
     value="amount in alerts later corrected, at the alert budget",
     act_first=("-is_alert", "-score"),
+    picture=Picture("bars", "subject_id", ("score",), where={"is_alert": True}),
     Query=AnomalyQuery,
     Decision=AnomalyDecision,
 )

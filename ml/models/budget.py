@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ml.models.parts import Identifier, Part
-from ml.models.spec import Decision, Gate, ModelSpec, Query
+from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
 class BudgetDecision(Decision):
@@ -51,6 +51,7 @@ SPEC = ModelSpec(
     metrics={"rmse": False},
     value="gain in outcome at equal spend x margin rate",
     act_first=("-recommended_amount",),
+    picture=Picture("pairs", "channel", ("current_amount", "recommended_amount")),
     Query=BudgetQuery,
     Decision=BudgetDecision,
 )

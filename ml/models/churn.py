@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ml.models.parts import ClientQuery, Identifier, Reason
-from ml.models.spec import Decision, Gate, ModelSpec
+from ml.models.spec import Decision, Gate, ModelSpec, Picture
 
 
 class ChurnDecision(Decision):
@@ -43,6 +43,7 @@ SPEC = ModelSpec(
     value="margin really lost among the clients called x save rate - cost of the calls,"
     " against calling by recency",
     act_first=("-margin_at_risk",),
+    picture=Picture("bars", "client_id", ("margin_at_risk",)),
     Query=ClientQuery,
     Decision=ChurnDecision,
 )

@@ -5,7 +5,7 @@ import datetime
 from pydantic import Field, model_validator
 
 from ml.models.parts import Identifier, Observation
-from ml.models.spec import Decision, Gate, ModelSpec, Query
+from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
 class DemandDecision(Decision):
@@ -50,6 +50,7 @@ SPEC = ModelSpec(
     metrics={"mase": False},
     value="(seasonal naive's error - ours) x cost of a unit over or short",
     act_first=("target_date", "series_id"),
+    picture=Picture("forecast", "target_date", ("expected_quantity",), "low_80", "high_80"),
     Query=DemandQuery,
     Decision=DemandDecision,
 )

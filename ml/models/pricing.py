@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ml.models.parts import Identifier, Reason
-from ml.models.spec import Decision, Gate, ModelSpec, Query
+from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 Price = Annotated[float, Field(gt=0, le=1e9)]
 
@@ -63,6 +63,9 @@ SPEC = ModelSpec(
     metrics={"squared_error": False},
     value="change in margin of the recommended prices, off-policy, with interval",
     act_first=("-expected_margin_change",),
+    picture=Picture(
+        "bars", "service_id", ("expected_margin_change",), where={"status": "recommended"}
+    ),
     Query=PricingQuery,
     Decision=PricingDecision,
 )

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ml.models.parts import ClientQuery, Identifier, Reason
-from ml.models.spec import Decision, Gate, ModelSpec
+from ml.models.spec import Decision, Gate, ModelSpec, Picture
 
 
 class ProfitabilityDecision(Decision):
@@ -41,6 +41,7 @@ SPEC = ModelSpec(
     value="margin recovered by repricing the clients ranked lowest, at a stated acceptance,"
     " against ranking by last period",
     act_first=("expected_margin",),
+    picture=Picture("bars", "client_id", ("expected_margin",), "margin_low", "margin_high"),
     Query=ClientQuery,
     Decision=ProfitabilityDecision,
 )

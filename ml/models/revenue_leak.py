@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ml.models.parts import Identifier, Part
-from ml.models.spec import Decision, Gate, ModelSpec, Query
+from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
 class RevenueLeakDecision(Decision):
@@ -89,6 +89,7 @@ SPEC = ModelSpec(
     metrics={"leaked_value_found": True, "precision_at_k": True},
     value="leak confirmed by a later correction x recovery rate - review cost",
     act_first=("-score", "-leak_amount"),
+    picture=Picture("bars", "item_id", ("leak_amount",)),
     Query=RevenueLeakQuery,
     Decision=RevenueLeakDecision,
 )

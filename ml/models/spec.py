@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +43,19 @@ class Gate:
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """How decisions are drawn: ``bars`` of ``values[0]`` (with an interval in ``low``, ``high``),
+    ``pairs`` of several values side by side, or a ``forecast`` over the dates of ``label``."""
+
+    kind: Literal["bars", "pairs", "forecast"]
+    label: str
+    values: tuple[str, ...]
+    low: str | None = None
+    high: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """The declaration of one model.
@@ -51,7 +64,7 @@ class ModelSpec:
     there. ``method`` and ``estimator`` are ``"module:Class"``, imported when first used, so that
     reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each reported
     metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
-    (``-column`` for descending).
+    (``-column`` for descending); ``picture`` says how they are drawn.
     """
 
     name: str
@@ -69,6 +82,7 @@ class ModelSpec:
     metrics: Mapping[str, bool]
     value: str
     act_first: tuple[str, ...]
+    picture: Picture
     Query: type[Query]
     Decision: type[Decision]
     owner: str = "team:sevenfold"
