@@ -126,9 +126,7 @@ class NearestInSamples:
     def fit(cls, Z: np.ndarray, samples: int, size: int, rng: np.random.Generator) -> Self:
         """Draw the samples."""
         size = max(1, min(size, len(Z) // 4))
-        return cls(
-            np.stack([Z[rng.choice(len(Z), size, replace=False)] for _ in range(samples)])
-        )
+        return cls(np.stack([Z[rng.choice(len(Z), size, replace=False)] for _ in range(samples)]))
 
     def score(self, Z: np.ndarray) -> np.ndarray:
         """Mean Euclidean distances."""

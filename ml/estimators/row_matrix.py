@@ -121,9 +121,7 @@ class RowMatrix:
         """What ``to_dict`` and ``arrays`` described."""
         encoder = TabularEncoder.from_dict(state["encoder"])
         rarity = {name: arrays[f"rarity:{name}"] for name in encoder.categories}
-        plain = {
-            name: arrays[name] for name in ("median", "gap_rarity", "mean", "scale", "grid")
-        }
+        plain = {name: arrays[name] for name in ("median", "gap_rarity", "mean", "scale", "grid")}
         return cls(encoder=encoder, rarity=rarity, rows=state["rows"], **plain)
 
 
