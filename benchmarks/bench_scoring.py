@@ -1,7 +1,7 @@
 """Batch scoring against LightGBM's bare predict on the same matrix; prints both ratios.
 
-Run: ``python benchmarks/bench_scoring.py [--rows 100000] [--columns 40]``. Best of five, each
-model's whole call (DataFrame in) over ``Booster.predict`` of its own booster on a ready matrix.
+Run: ``python benchmarks/bench_scoring.py [--rows 100000] [--columns 40]``. Best of several turns,
+each model's whole call (DataFrame in) over ``Booster.predict`` of its own boosters on a ready matrix.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.estimators.boosting import Boosted
 from ml.estimators.churn import ChurnClassifier
 from ml.estimators.profitability import MarginRegressor
 from ml.estimators.threads import num_threads
@@ -34,8 +33,9 @@ def main() -> None:
     churn = ChurnClassifier().fit(train, chance[:TRAINING_ROWS])
     money = MarginRegressor().fit(train, margin[:TRAINING_ROWS])
     print(f"{given.rows:,} rows x {given.columns} columns, {num_threads()} threads")
-    report("churn", churn, churn.predict_proba, churn.model_, X)
-    report("profitability", money, money.predict, money.model_.compressed, X)
+    report("churn", churn, churn.predict_proba, [churn.model_.booster], X)
+    parts = [money.model_.compressed.booster, money.model_.straight.booster]
+    report("profitability", money, money.predict, parts, X)
 
 
 def planted(rows: int, columns: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -52,17 +52,25 @@ def planted(rows: int, columns: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarr
 
 
 def report(
-    name: str, model: Any, score: Callable[[pd.DataFrame], Any], boosted: Boosted, X: pd.DataFrame
+    name: str,
+    model: Any,
+    score: Callable[[pd.DataFrame], Any],
+    boosters: list[Any],
+    X: pd.DataFrame,
 ) -> None:
     """Two lines: plain scoring and scoring with reasons, each with its bare time and ratio."""
     matrix = model.encoder_.transform(X)
     threads = num_threads()
-    booster = boosted.booster
-    bare = best(lambda: booster.predict(matrix, num_threads=threads))
-    ours = best(lambda: score(X))
-    shap = best(lambda: booster.predict(matrix, pred_contrib=True, num_threads=threads), times=2)
-    reasons = best(lambda: model.reasons(X), times=2)
-    trees = booster.num_trees()
+
+    def bare_predict(**how: bool) -> None:
+        for booster in boosters:
+            booster.predict(matrix, num_threads=threads, **how)
+
+    bare, ours = best_of(bare_predict, lambda: score(X), times=5)
+    shap, reasons = best_of(
+        lambda: bare_predict(pred_contrib=True), lambda: model.reasons(X), times=2
+    )
+    trees = sum(booster.num_trees() for booster in boosters)
     for label, base, mine, bound in (
         ("plain", bare, ours, PLAIN_BOUND),
         ("with reasons", shap, reasons, REASONS_BOUND),
@@ -73,14 +81,15 @@ def report(
         )
 
 
-def best(call: Callable[[], Any], times: int = 5) -> float:
-    """Seconds of the quickest of some calls."""
-    taken = []
+def best_of(*calls: Callable[[], Any], times: int) -> list[float]:
+    """Seconds of the quickest run of each call; they take turns, so a busy neighbour hits all."""
+    taken: list[list[float]] = [[] for _ in calls]
     for _ in range(times):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        for call, seconds in zip(calls, taken, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return [min(seconds) for seconds in taken]
 
 
 if __name__ == "__main__":

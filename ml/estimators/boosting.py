@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.estimators.linear import LinearPart, fit_linear
+from ml.estimators.linear import LinearPart, fit_linear, fit_sized_linear
 from ml.estimators.tabular import TabularEncoder
 from ml.estimators.threads import num_threads
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoostingOptions:
-    """How the two parts are fitted; ``objective`` is ``binary`` or ``regression``."""
+    """How the two parts are fitted; ``objective`` is ``binary`` or ``regression``.
+
+    With ``size_power`` rows weigh one over this power of their predicted size, and the linear part
+    stays straight, so that it goes on beyond the data: see ``fit_sized_linear``.
+    """
 
     objective: str
     learning_rate: float = 0.05
@@ -35,6 +39,7 @@ class BoostingOptions:
     max_rounds: int = 300
     patience: int = 30
     penalty: float = 10.0
+    size_power: float = 0.0
     seed: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,13 +84,14 @@ class Boosted:
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """What each column adds, shape (rows, columns), and the base they start from."""
         columns = matrix.shape[1]
-        if not self.booster.num_trees():
+        # LightGBM fails on no rows.
+        if not len(matrix) or not self.booster.num_trees():
             return self.linear.contributions(matrix), self.linear.intercept
         shap = np.asarray(
             self.booster.predict(matrix, pred_contrib=True, num_threads=num_threads())
         )
-        base = float(shap[0, columns]) if len(shap) else 0.0
-        return shap[:, :columns] + self.linear.contributions(matrix), self.linear.intercept + base
+        base = self.linear.intercept + float(shap[0, columns])
+        return shap[:, :columns] + self.linear.contributions(matrix), base
 
     def _trees(self, matrix: np.ndarray) -> np.ndarray:
         if not len(matrix) or not self.booster.num_trees():
@@ -130,7 +136,7 @@ def fit_boosted(
         held_out[rows] = linear.predict(matrix[rows])
         if rounds:
             held_out[rows] += booster.predict(matrix[rows], raw_score=True, num_iteration=rounds)
-    linear = _linear(matrix, y, encoder, options, weight)
+    linear, weight = _linear(matrix, y, encoder, options, weight)
     booster = _train(matrix, y, weight, linear, encoder, options, rounds)
     return Boosted(linear, booster.model_to_string(num_iteration=rounds or -1)), held_out
 
@@ -144,17 +150,12 @@ def _fit_fold(
     weight: np.ndarray | None,
 ) -> tuple[LinearPart, Booster]:
     inside = None if weight is None else weight[~out]
-    linear = _linear(matrix[~out], y[~out], encoder, options, inside)
+    linear, inside = _linear(matrix[~out], y[~out], encoder, options, inside)
     valid = (matrix[out], y[out], None if weight is None else weight[out])
     booster = _train(
         matrix[~out], y[~out], inside, linear, encoder, options, options.max_rounds, valid
     )
     return linear, booster
-
-
-def level_counts(encoder: TabularEncoder) -> dict[int, int]:
-    """Position of each categorical column to its number of levels."""
-    return {i: len(encoder.categories[encoder.columns[i]]) for i in encoder.categorical_indices}
 
 
 def _linear(
@@ -163,17 +164,30 @@ def _linear(
     encoder: TabularEncoder,
     options: BoostingOptions,
     weight: np.ndarray | None,
-) -> LinearPart:
-    return fit_linear(
+) -> tuple[LinearPart, np.ndarray | None]:
+    """The linear part, and the weights that the trees go on with."""
+    sizes = {i: len(encoder.categories[encoder.columns[i]]) for i in encoder.categorical_indices}
+    if options.size_power:
+        return fit_sized_linear(
+            matrix,
+            y,
+            sizes=sizes,
+            power=options.size_power,
+            penalty=options.penalty,
+            weight=weight,
+            seed=options.seed,
+        )
+    linear = fit_linear(
         matrix,
         y,
-        sizes=level_counts(encoder),
+        sizes=sizes,
         logistic=options.objective == "binary",
         curved=True,
         penalty=options.penalty,
         weight=weight,
         seed=options.seed,
     )
+    return linear, weight
 
 
 def _train(

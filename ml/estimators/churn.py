@@ -77,7 +77,8 @@ class ChurnClassifier(TabularModel):
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Probability of each of ``classes_``, shape (rows, 2)."""
-        churn = self.calibration_.probability(self.model_.predict(self._matrix(X)))
+        matrix = self._matrix(X)
+        churn = self.calibration_.probability(self.model_.predict(matrix))
         return np.column_stack([1.0 - churn, churn])
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -90,7 +91,8 @@ class ChurnClassifier(TabularModel):
         Their sum is the log-odds of the calibrated probability: calibration stretches all of a
         row's contributions by one factor.
         """
-        moves, base = self.model_.contributions(self._matrix(X))
+        matrix = self._matrix(X)
+        moves, base = self.model_.contributions(matrix)
         start = float(self.calibration_.log_odds(np.array([base]))[0])
         raw = moves.sum(axis=1)
         risen = self.calibration_.log_odds(raw + base) - start

@@ -149,8 +149,10 @@ def fit_sized_linear(
     penalty: float,
     weight: np.ndarray | None = None,
     seed: int = 0,
-) -> LinearPart:
+) -> tuple[LinearPart, np.ndarray]:
     """Least squares twice: the second time rows weigh one over the size predicted, to ``power``.
+
+    Returns these weights (rows,) too, for what is fitted on the residual.
 
     Money varies with its size, so plain least squares hears only the largest rows. Weights come
     from X alone, which leaves the mean unbiased (feasible generalised least squares).
@@ -170,7 +172,9 @@ def fit_sized_linear(
 
     least = 0.5 * float(np.abs(y).mean()) + 1e-12
     by = np.maximum(fit(weight).predict(matrix), least) ** -power
-    return fit(by if weight is None else by * weight)
+    by = by if weight is None else by * weight
+    by = by / by.mean()
+    return fit(by), by
 
 
 def _draft(

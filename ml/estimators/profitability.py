@@ -80,7 +80,8 @@ class MarginRegressor(TabularModel):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Expected margin in money, shape (rows,)."""
-        return self.model_.predict(self._matrix(X)) * self.unit_
+        matrix = self._matrix(X)
+        return self.model_.predict(matrix) * self.unit_
 
     def predict_interval(self, X: pd.DataFrame, coverage: float = 0.8) -> np.ndarray:
         """Low and high in money, shape (rows, 2), that hold the margin with this chance."""
@@ -106,7 +107,8 @@ class MarginRegressor(TabularModel):
 
         Their sum is the prediction.
         """
-        moves, base = self.model_.contributions(self._matrix(X))
+        matrix = self._matrix(X)
+        moves, base = self.model_.contributions(matrix)
         return self._named(moves * self.unit_, X), base * self.unit_
 
     def save(self, folder: Path) -> None:
