@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-_BENDS = (0.3, 1.0, 3.0, 10.0, 30.0, 1e3)
-_SEASONS = (0.03, 0.3, 3.0, 30.0, 1e3)
+_BENDS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 1e3)
+_SEASONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 100.0, 1e3)
 
 
 def tune(y: Floats, base: Floats, groups: list[str], media: Floats) -> tuple[Floats, Floats]:
