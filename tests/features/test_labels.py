@@ -144,3 +144,12 @@ def test_the_firms_own_outcome_is_known_only_where_it_was_recorded() -> None:
     )
     assert label.tolist()[:2] == [1.0, 0.0]
     assert np.isnan(label.tolist()[2])
+
+
+def test_a_horizon_that_ends_on_the_last_observed_day_is_complete() -> None:
+    tables = {"t": pa.table({"client_id": ["a"], "day": [date(2024, 1, 1)]})}
+    asked = index(OBSERVED - timedelta(days=90), OBSERVED - timedelta(days=89), clients=("a",))
+    label = no_event(
+        asked, tables, EventTable("e", "t", "day"), horizon_days=90, observed_through=OBSERVED
+    )
+    assert label.isna().tolist() == [False, True]
