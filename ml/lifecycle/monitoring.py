@@ -155,7 +155,8 @@ def _judged(
         live = method.judge(fitted, workspace.snapshot(), stored, through)
         if live is not None:
             return live, LIVE
-    return Judged(pd.read_parquet(artifact.folder / JUDGED), BACKTEST), BACKTEST
+    frame = pd.read_parquet(artifact.folder / JUDGED)
+    return Judged(frame, artifact.manifest["judged_on"]), BACKTEST
 
 
 def _verdict(spec: ModelSpec, comparison: Comparison) -> str:

@@ -79,6 +79,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         "schema_hash": schema_hash(reference),
         "metrics": dict(comparison.ours),
         "baseline": dict(comparison.baseline),
+        "judged_on": comparison.basis,
         "gate": asdict(gate),
         "lock_hash": lock_hash(),
     }

@@ -125,5 +125,5 @@ def _to_svg(chart: Any) -> str:
     import vl_convert
 
     styled = chart.configure(font="Helvetica, Arial, sans-serif").configure_view(stroke=None)
-    svg: str = vl_convert.vegalite_to_svg(styled.to_json())
+    svg: str = vl_convert.vegalite_to_svg(styled.to_json(default=str))
     return svg
