@@ -1,7 +1,7 @@
 """Batch scoring against LightGBM's bare predict on the same matrix; prints both ratios.
 
-Run: ``python benchmarks/bench_scoring.py [--rows 100000] [--columns 40]``. Best of several turns,
-each model's whole call (DataFrame in) over ``Booster.predict`` of its own boosters on a ready matrix.
+Run: ``python benchmarks/bench_scoring.py [--rows 100000] [--columns 40]``. Best of several turns:
+a model's whole call (DataFrame in) over ``Booster.predict`` of its own boosters on a ready matrix.
 """
 
 from __future__ import annotations
