@@ -17,6 +17,9 @@ PROPHET = "prophet"
 _POWER = 3.0  # weights are error ** -3, steeper than Bates and Granger's (1969) variances
 _WORST = 2.0  # times the best candidate's error, beyond which a candidate has no weight
 _ANCHOR = 0.3  # least weight of seasonal naive: 1 % of accuracy for far fewer series losing to it
+_ANCHORED = 1.5  # times the best candidate's error, up to which seasonal naive is that anchor
+_DECAY = 0.85  # how much less an origin counts than the next later one
+_RETREATS = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of seasonal naive, where the mix loses against it
 _LEAST_TRAIN = 4
 
 
@@ -70,18 +73,20 @@ def choose(
     naive = tried.names.index("seasonal_naive")
     combined = np.stack(
         [
-            np.tensordot(_weights(np.delete(sizes, k, axis=1), naive), tried.errors[:, k], 1)
+            np.tensordot(_weights(sizes, naive, left_out=k), tried.errors[:, k], 1)
             for k in range(count)
         ]
     )
-    mase = float((np.abs(combined).mean(axis=1) / tried.scale).mean())
     mase_naive = float(sizes[naive].mean())
-    if mase > mase_naive:
-        bands = Bands.fit(tried.errors[naive])
-        return SeriesModel({"seasonal_naive": 1.0}, bands, count, h, mase_naive, mase_naive)
-    weights = dict(zip(tried.names, _weights(sizes, naive).tolist(), strict=True))
-    kept = {name: weight for name, weight in weights.items() if weight > 0}
-    return SeriesModel(kept, Bands.fit(combined), count, h, mase, mase_naive)
+    for share in _RETREATS:
+        residuals = (1 - share) * combined + share * tried.errors[naive]
+        mase = float((np.abs(residuals).mean(axis=1) / tried.scale).mean())
+        if mase <= mase_naive:
+            break
+    weights = (1 - share) * _weights(sizes, naive)
+    weights[naive] += share
+    kept = {name: float(w) for name, w in zip(tried.names, weights, strict=True) if w > 0}
+    return SeriesModel(kept, Bands.fit(residuals), count, h, min(mase, mase_naive), mase_naive)
 
 
 def combine(model: SeriesModel, window: Window, h: int, prophet_json: str | None) -> np.ndarray:
@@ -148,20 +153,22 @@ def _try(window: Window, h: int, count: int, prophet: bool | str, seed: int) -> 
     return _Tried(names, np.stack(errors), scale)
 
 
-def _weights(sizes: np.ndarray, naive: int) -> np.ndarray:
-    """Weights from scaled mean errors, (candidates, windows) -> (candidates,).
+def _weights(sizes: np.ndarray, naive: int, left_out: int | None = None) -> np.ndarray:
+    """Weights from scaled mean errors, (candidates, windows) from the oldest -> (candidates,).
 
-    ``naive`` is seasonal naive's position, which keeps its anchor unless it is among the worst.
-    Equal weights where there are no windows.
+    ``naive`` is seasonal naive's position, which keeps its anchor where it is near the best.
+    Equal weights where no window is left.
     """
-    if sizes.shape[1] == 0:
+    trust = _DECAY ** np.arange(sizes.shape[1], dtype=float)[::-1]
+    if left_out is not None:
+        trust[left_out] = 0.0
+    if trust.sum() == 0:
         return np.full(len(sizes), 1 / len(sizes))
-    mean = sizes.mean(axis=1)
+    mean = sizes @ trust / trust.sum()
     steady = mean + 0.02 * float(np.median(mean)) + 1e-9  # no candidate is right by 1 in 50
     raw = np.where(steady <= _WORST * steady.min(), steady**-_POWER, 0.0)
-    weights = raw / raw.sum()
-    if 0 < weights[naive] < _ANCHOR:
-        others = 1 - weights[naive]
-        weights *= (1 - _ANCHOR) / others
+    weights = np.asarray(raw / raw.sum())
+    if weights[naive] < _ANCHOR and steady[naive] <= _ANCHORED * steady.min():
+        weights *= (1 - _ANCHOR) / (1 - weights[naive])
         weights[naive] = _ANCHOR
     return weights

@@ -16,7 +16,7 @@ from ml.estimators.demand_grid import Grid, History, natural_seasons
 from ml.estimators.demand_harmonic import calendar_columns, forecast_harmonic
 
 LONGEST = 1040  # periods that a candidate reads at most, the latest ones
-_SEASON_OF_STATES = 24  # longest season that exponential smoothing can hold, one state a period
+_SEASON_OF_STATES = 12  # longest season that exponential smoothing can hold, one state a period
 _INTERMITTENT = 1.32  # periods a demand, the bound of Syntetos, Boylan and Croston (2005)
 _ARIMA_SEASON, _ARIMA_LONGEST = 12, 400  # where ARIMA's search is affordable
 
