@@ -15,6 +15,7 @@ from warehouse.ingestion.plan import Plan
 from warehouse.ingestion.staging import BAD, Stage
 from warehouse.quality import Batch, Limits, batch_rules, snapshot_rules
 from warehouse.quality.rules import Rule
+from warehouse.sources.errors import SourceError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -49,8 +50,9 @@ class Incoming:
     """A table's export after judging; ``changes`` is what applying it would append."""
 
     table: Table
-    stage: Stage | None
-    changes: Changes | None
+    plan: Plan
+    stage: Stage
+    changes: Changes
     rows: int
     quarantined: int
     repeated: int
@@ -66,7 +68,12 @@ def hold(log: str, connection: DuckDBPyConnection) -> Held:
 def read_table(
     table: Table, view: str, held: Held | None, connection: DuckDBPyConnection, timezone: str
 ) -> tuple[Plan, Stage]:
-    """Plan and stage a view; look at all its rows where the first ones misled."""
+    """Plan and stage a view; look at all its rows where the first ones misled.
+
+    Raises SourceError where the source fails while it is read, as a mapping's own casts may.
+    """
+    import duckdb
+
     described = connection.sql(f"SELECT * FROM {duck.name(view)} LIMIT 0")
     types = dict(zip(described.columns, map(str, described.types), strict=True))
     known = {
@@ -74,12 +81,19 @@ def read_table(
         for name, kind in (held.given if held else {}).items()
         if name not in table.column_names
     }
-    planned = plan.make(table, types, known, connection, view)
-    staged = staging.stage(planned, view, connection, timezone)
-    if planned.guessed and _misled(planned, staged, connection):
-        again = plan.make(table, types, known, connection, view, rows=None)
-        if (again.columns, again.extras) != (planned.columns, planned.extras):
-            planned, staged = again, staging.stage(again, view, connection, timezone)
+    try:
+        planned = plan.make(table, types, known, connection, view)
+        staged = staging.stage(planned, view, connection, timezone)
+        if planned.guessed and _misled(planned, staged, connection):
+            again = plan.make(table, types, known, connection, view, rows=None)
+            if (again.columns, again.extras) != (planned.columns, planned.extras):
+                planned, staged = again, staging.stage(again, view, connection, timezone)
+    except (
+        duckdb.DataError,
+        duckdb.OperationalError,
+        duckdb.InvalidInputException,
+    ) as error:
+        raise SourceError(f"the table {table.name} cannot be read to its end: {error}") from error
     return planned, staged
 
 
@@ -137,7 +151,9 @@ def receive(
     rules = batch_rules(batch, limits)
     if not missing:
         rules += snapshot_rules(table, staged.good, staged.columns, connection)
-    return Incoming(table, staged, found, total + rejected, quarantined, repeats.identical, rules)
+    return Incoming(
+        table, planned, staged, found, total + rejected, quarantined, repeats.identical, rules
+    )
 
 
 def _filled(held: Held, connection: DuckDBPyConnection) -> set[str]:
@@ -184,8 +200,11 @@ def prepare_quarantine(connection: DuckDBPyConnection) -> None:
 def _quarantine(staged: Stage, connection: DuckDBPyConnection) -> int:
     """Collect bad rows and unreadable lines; returns how many lines could not be read."""
     label = duck.text(staged.table.name)
+    # A row that only contradicts another one was read without fault: it is shown as read.
+    read = ", ".join(f"{duck.name(name)} := {duck.name(name)}" for name in staged.columns)
+    raw = f"coalesce(to_json(__came)::VARCHAR, to_json(struct_pack({read}))::VARCHAR)"
     connection.execute(
-        f"INSERT INTO quarantine_rows SELECT {label}, rowid + 1, 'row', __reasons, __raw"
+        f"INSERT INTO quarantine_rows SELECT {label}, rowid + 1, 'row', __reasons, {raw}"
         f" FROM {staged.name} WHERE __state = {BAD}"
     )
     rejects = f"rejects_{staged.table.name}"

@@ -75,10 +75,8 @@ def _collapse(staged: Stage, connection: DuckDBPyConnection, rows: str = "true")
         f" coalesce({staged.name}.{duck.name(name)}::VARCHAR, '') || {quote}"
         for name in staged.table.key
     )
-    fields = ", ".join(f"{duck.name(n)} := {staged.name}.{duck.name(n)}" for n in staged.columns)
     connection.execute(
         f"UPDATE {staged.name} SET __state = {BAD},"
-        f" __raw = to_json(struct_pack({fields}))::VARCHAR,"
         f" __reasons = {shown} || ' stands in several rows that differ: rows ' || found.__places"
         f" FROM judged, (SELECT {key}, string_agg(__place + 1, ', ' ORDER BY __place)"
         f" FILTER (__spot <= 5) AS __places FROM (SELECT *, row_number() OVER (PARTITION BY {key}"

@@ -152,7 +152,7 @@ class _Run:
         failed = judge(table.name, came.rules)
         broken = [rule for rule in failed if self._breaks(table, rule)]
         self._write(came, held, failed, not broken, connection)
-        if came.stage and table.name != "invoices":
+        if table.name != "invoices":
             connection.execute(f"DROP TABLE {came.stage.name}")
 
     def _write(
@@ -164,8 +164,6 @@ class _Run:
         connection: DuckDBPyConnection,
     ) -> None:
         table, found, staged = came.table, came.changes, came.stage
-        if found is None or staged is None:
-            raise AssertionError(f"{table.name} came without a working table")
         if applied and (found.any or held is None):
             rows = connection.sql(found.sql).to_arrow_reader(BATCH_ROWS)
             note = {"sevenfold.snapshot": self.snapshot, "sevenfold.run_id": self.run_id}

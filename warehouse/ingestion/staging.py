@@ -1,8 +1,8 @@
 """Reads one source table into a working table: cast, judged row by row, keyed, repeats found.
 
 A working table's rows are the source's rows in their order (``rowid`` + 1 is the row number). Its
-columns are the lake's, and ``__state`` (GOOD, BAD, REPEAT), ``__reasons``, ``__raw`` (the row as it
-came, as JSON, for bad rows) and ``__derived`` (its key is made from its other columns).
+columns are the lake's, and ``__state`` (GOOD, BAD, REPEAT), ``__reasons`` and ``__came`` (the row
+as the source has it) for bad rows, and ``__derived`` (its key is made from its other columns).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 GOOD, BAD, REPEAT = 0, 1, 2
-_DATES = f"DATE '{contract.EARLIEST}' AND DATE '{contract.LATEST}'"
+_DATES = f"DATE '{contract.EARLIEST}' AND TIMESTAMP '{contract.LATEST} 23:59:59.999999'"
 _SEPARATOR = "chr(31)"
 
 
@@ -48,22 +48,25 @@ def stage(plan: Plan, view: str, connection: DuckDBPyConnection, timezone: str) 
         f"{_read(column, timezone)} AS {_value(name)}" for name, column in given.items()
     )
     types = _types(plan)
-    checks = _checks(plan)
-    wrong = " OR ".join(f"({condition})" for condition, _ in checks) or "false"
-    reasons = ", ".join(f"CASE WHEN {condition} THEN {said} END" for condition, said in checks)
     values = ", ".join(f"{_final(plan, name)} AS {duck.name(name)}" for name in types)
-    raw = ", ".join(
-        f"{duck.name(column.source)} := __src.{duck.name(column.source)}"
-        for column in given.values()
-    )
+    wrong = " OR ".join(f"({condition})" for condition in _wrong(plan)) or "false"
     connection.execute(
         f"CREATE OR REPLACE TABLE {working} AS SELECT {values},"
         f" CASE WHEN __bad THEN {BAD} ELSE {GOOD} END::UTINYINT AS __state,"
-        f" CASE WHEN __bad THEN concat_ws('; ', {reasons or 'NULL'}) END AS __reasons,"
-        f" CASE WHEN __bad THEN to_json(struct_pack({raw}))::VARCHAR END AS __raw,"
+        f" CASE WHEN __bad THEN __src END AS __came, NULL::VARCHAR AS __reasons,"
         f" {_derived(plan)} AS __derived"
         f" FROM (SELECT *, coalesce({wrong}, false) AS __bad FROM"
         f" (SELECT __src, {casts} FROM {duck.name(view)} __src))"
+    )
+    # Only few rows are bad, and putting their reasons into words takes longer than all the rest.
+    reasons = ", ".join(
+        f"CASE WHEN {condition} THEN {said} END" for condition, said in _checks(plan)
+    )
+    connection.execute(
+        f"UPDATE {working} SET __reasons = told.reasons FROM (SELECT __place,"
+        f" concat_ws('; ', {reasons or 'NULL'}) AS reasons FROM (SELECT __place, __src, {casts}"
+        f" FROM (SELECT __came AS __src, rowid AS __place, unnest(__came) FROM {working}"
+        f" WHERE __state = {BAD}))) told WHERE {working}.rowid = told.__place"
     )
     staged = Stage(table, working, types)
     if table.derived_key:
@@ -153,12 +156,41 @@ def _content_id(plan: Plan) -> str:
     return f"left(md5(concat_ws({_SEPARATOR}, {', '.join(parts)})), 24)"
 
 
+def _wrong(plan: Plan) -> list[str]:
+    """Conditions that tell bad rows from good ones, as cheap as can be; _checks tells why."""
+    wrong: list[str] = []
+    for name, given in plan.columns.items():
+        column, value = _declared(plan, name), _value(name)
+        if column.required:
+            wrong.append(f"{value} IS NULL")
+        elif column.type != "string":
+            wrong.append(_unread(name, given)[0])
+        if column.type == "float":
+            low = "'-inf'::DOUBLE" if column.minimum is None else repr(column.minimum)
+            high = "'inf'::DOUBLE" if column.maximum is None else repr(column.maximum)
+            wrong.append(f"{value} NOT BETWEEN {low} AND {high}")
+            if column.minimum is None or column.maximum is None:
+                wrong.append(f"NOT isfinite({value})")
+        elif column.type in ("date", "instant"):
+            wrong.append(f"{value} NOT BETWEEN {_DATES}")
+    return [*wrong, *(condition for condition, _ in _row_checks(plan))]
+
+
+def _declared(plan: Plan, name: str) -> Column:
+    return _KNOWN_AT_COLUMN if name == KNOWN_AT else plan.table.column(name)
+
+
 def _checks(plan: Plan) -> list[tuple[str, str]]:
     """(condition, what is said) of everything that sends a row to quarantine."""
     checks: list[tuple[str, str]] = []
     for name, given in plan.columns.items():
-        column = _KNOWN_AT_COLUMN if name == KNOWN_AT else plan.table.column(name)
-        checks += _column_checks(column, given)
+        checks += _column_checks(_declared(plan, name), given)
+    return [*checks, *_row_checks(plan)]
+
+
+def _row_checks(plan: Plan) -> list[tuple[str, str]]:
+    """Checks of extra columns, and those over several columns."""
+    checks: list[tuple[str, str]] = []
     for name, given in plan.extras.items():
         if given.type != "string":
             checks.append(_unread(name, given, " as in the column's other rows or earlier loads"))
@@ -187,7 +219,7 @@ def _column_checks(column: Column, given: Given) -> list[tuple[str, str]]:
     if column.type != "string":
         checks.append(_unread(column.name, given))
     if column.required:
-        empty = f"{value} IS NULL AND {_raw(given)} IS NULL"
+        empty = f"CASE WHEN {value} IS NULL THEN {_raw(given)} IS NULL ELSE false END"
         checks.append((empty, duck.text(f"{column.name} is missing")))
     if column.type == "float":
         checks.append(_infinite(column.name))
@@ -202,7 +234,7 @@ def _column_checks(column: Column, given: Given) -> list[tuple[str, str]]:
     if column.type in ("date", "instant"):
         years = f" is not within {contract.EARLIEST.year} to {contract.LATEST.year}"
         said = f"{duck.text(column.name + ': ')} || {value} || {duck.text(years)}"
-        checks.append((f"{value}::DATE NOT BETWEEN {_DATES}", said))
+        checks.append((f"{value} NOT BETWEEN {_DATES}", said))
     return checks
 
 
@@ -215,7 +247,8 @@ def _unread(name: str, given: Given, more: str = "") -> tuple[str, str]:
             " say which in a .sql mapping, for instance strptime(column, '%d/%m/%Y')"
         )
     said = f"{duck.text(name)} || ': ''' || left({raw}, 60) || ''' ' || {duck.text(kind)}"
-    return f"{value} IS NULL AND {raw} IS NOT NULL", said
+    # CASE, since both sides of an AND would be worked out for every row.
+    return f"CASE WHEN {value} IS NULL THEN {raw} IS NOT NULL ELSE false END", said
 
 
 def _infinite(name: str) -> tuple[str, str]:
