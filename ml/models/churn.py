@@ -31,7 +31,8 @@ SPEC = ModelSpec(
     row="a client active in the last year",
     needs=(frozenset({"invoice_lines"}), frozenset({"client_outcomes", "clients"})),
     uses=frozenset(
-        {"invoice_lines", "invoices", "clients", "work_entries", "quotes", "client_outcomes"}
+        {"invoice_lines", "invoices", "clients", "work_entries", "quotes", "services"}
+        | {"client_outcomes"}
     ),
     horizon_days=90,
     method="ml.methods.churn:ChurnMethod",
