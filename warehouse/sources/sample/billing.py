@@ -22,12 +22,13 @@ _FAR = 1 << 20  # more than any day: makes one sorted number of (client row, day
 
 @dataclass(frozen=True)
 class Orders:
-    """Orders of a chunk of clients, sorted by client row, then day. ``burst`` marks the orders of
-    an unusual size (a planted anomaly)."""
+    """Orders of a chunk of clients, sorted by client row, then day, with the client's trouble and
+    fallen need of the day. ``burst`` marks orders of an unusual size (a planted anomaly)."""
 
     row: Ints
     day: Ints
     trouble: Floats
+    fallen: Floats
     burst: Bools
 
     def __len__(self) -> int:
@@ -65,7 +66,7 @@ def orders(streams: Streams, c: Clients, lives: Lives, last: int) -> Orders:
     happens &= (days >= c.started[:, None]) & (days < lives.left[:, None])
     row, day = np.nonzero(happens)
     burst = streams.uniform("order.burst", c.number[row], day) < 0.0006
-    return Orders(row, day, lives.paths.trouble[row, day], burst)
+    return Orders(row, day, lives.paths.trouble[row, day], lives.paths.fallen[row, day], burst)
 
 
 def lines(
@@ -79,6 +80,7 @@ def lines(
     """The lines of the orders, sorted by order, then service; each order has at least one."""
     services = np.arange(COUNT)[None, :]
     chance = c.likes[o.row] * np.exp(0.6 * catalogue.season.T[o.day])
+    chance *= np.exp(-0.8 * o.fallen)[:, None]
     draw = streams.uniform("line", c.number[o.row][:, None], o.day[:, None], services)
     ratio = draw / np.minimum(chance, 0.95)
     chosen = ratio < 1.0
@@ -88,6 +90,7 @@ def lines(
     row, day = o.row[order], o.day[order]
     price = price_of(agreed, catalogue, calendar, c, row, service, day)
     quantity = _quantity(streams, catalogue, c, row, day, service, price)
+    quantity *= np.exp(-1.2 * o.fallen - 0.2 * o.trouble)[order]
     quantity = np.where(o.burst[order], quantity * 6.0, quantity)
     quantity = np.maximum(np.round(quantity, 1), 0.1)
     noise = np.exp(0.08 * streams.normal("line.cost", c.number[row], day, service))
@@ -106,10 +109,10 @@ def _quantity(
 ) -> Floats:
     """Units asked for at the agreed price."""
     relative = np.log(price / catalogue.reference[service])
-    log = np.log(catalogue.median[service]) + 0.7 * c.size[row]
+    log = np.log(catalogue.median[service]) + 0.85 * c.size[row]
     log += 0.35 * streams.normal("line.taste", c.number[row], service)
     log += catalogue.elasticity[service, c.segment[row]] * relative
     log += 0.8 * catalogue.season[service, day] + catalogue.level[service, day]
     log += 0.06 * np.minimum(day, 3650) / 365.25
-    log += 0.30 * streams.normal("line.quantity", c.number[row], day, service)
+    log += 0.40 * streams.normal("line.quantity", c.number[row], day, service)
     return np.exp(log)

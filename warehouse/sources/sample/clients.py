@@ -15,6 +15,9 @@ RETAINER, PROJECT, ADHOC = range(3)
 _OPENING_SHARE = 0.6  # of `clients` are there on the first day of the books
 _ARRIVALS = 0.17  # of `clients` arrive in each year after it, so the firm goes on growing
 
+#: orders a working day, by contract and segment
+_ORDERS_A_DAY = np.array([[0.05, 0.09, 0.13], [0.13, 0.16, 0.22], [0.015, 0.14, 0.20]])
+
 
 @dataclass(frozen=True)
 class Clients:
@@ -65,9 +68,10 @@ def build(
     """The clients of the given numbers."""
     segment = np.searchsorted([0.6, 0.9], streams.uniform("client.segment", number))
     contract = _contract(streams, number, segment)
+    bulk = streams.normal("client.size", number)
+    eager = 0.8 * bulk + 0.6 * streams.normal("client.rate", number)  # large clients order oftener
     likes = _likes(streams, catalogue, number, contract)
-    base = np.log(np.array([0.050, 0.034, 0.042])[contract])
-    spread = np.array([0.45, 0.65, 0.85])[contract]
+    base = np.log(_ORDERS_A_DAY[contract, segment])
     return Clients(
         number=number,
         started=_started(streams, calendar, clients, number),
@@ -75,10 +79,10 @@ def build(
         region=streams.whole("client.region", len(REGIONS), number),
         contract=contract,
         bill_day=streams.whole("client.bill_day", 28, number),
-        size=np.array([0.0, 0.5, 1.1])[segment] + 0.45 * streams.normal("client.size", number),
-        rate=np.exp(base + spread * streams.normal("client.rate", number) + 0.1 * segment),
-        drift=0.12 * streams.normal("client.drift", number),
-        frailty=0.30 * streams.normal("client.frailty", number),
+        size=np.array([0.0, 0.5, 1.1])[segment] + 0.45 * bulk,
+        rate=np.exp(base + np.clip(4.0 * np.exp(base), 0.05, 0.25) * eager),
+        drift=0.04 * streams.normal("client.drift", number),
+        frailty=0.12 * streams.normal("client.frailty", number),
         lateness=np.exp(1.1 + 0.8 * streams.normal("client.lateness", number)),
         care=np.exp(0.3 * streams.normal("client.care", number)),
         cost_factor=np.exp(0.16 * streams.normal("client.cost", number)),

@@ -31,6 +31,7 @@ def invoices(streams: Streams, c: Clients, o: Orders) -> Invoices:
     disputed = streams.uniform("invoice.disputed", *key) < 0.008 - 0.32 * np.expm1(-o.trouble)
     delay: Floats = c.lateness[o.row] * (0.2 + 1.6 * streams.uniform("invoice.delay", *key)) - 5.0
     delay = delay + 13.0 * o.trouble * (0.5 + streams.uniform("invoice.trouble", *key))
+    delay = delay + 9.0 * o.fallen * (0.5 + streams.uniform("invoice.fallen", *key))
     delay = delay + np.where(disputed, 12.0, 0.0)
     paid = np.maximum(due + np.rint(delay).astype(np.int64), o.day + 2)
     never = streams.uniform("invoice.never", *key) < 0.003 - 0.03 * np.expm1(-o.trouble)

@@ -29,18 +29,20 @@ CAUSES = ("natural", "service", "decline", "price", "contract_end", "competitor"
 NEVER = 1_000_000  # a day that never comes
 _FADE = 1 - 1 / 45  # trouble's decay a day
 _PRESSURE_DAYS = 150.0
-_DECLINE_PER_MONTH = 0.011
+_DECLINE_PER_MONTH = 0.008
 _YEAR = 365.25
 
 
 @dataclass(frozen=True)
 class Paths:
     """Arrays of clients x days: order chance of each day, parts of the daily hazard by cause,
-    trouble. Hazards ignore whether the client has started or left."""
+    trouble, and how far the need has fallen (0 to 1). Hazards ignore whether the client has
+    started or left."""
 
     order: Floats
     parts: tuple[Floats, ...]
     trouble: Floats
+    fallen: Floats
 
     @property
     def hazard(self) -> Floats:
@@ -92,7 +94,9 @@ def decline_onset(draws: Incidents, c: Clients, calendar: Calendar, last: int) -
     starts = calendar.month_start[months]
     known = (starts <= draws.known)[None, :]
     cells = (c.number[:, None], months[None, :])
-    happens = draws.uniform("decline.when", known, *cells) < _DECLINE_PER_MONTH
+    # a busy client winds down, one who seldom orders just leaves
+    chance = _DECLINE_PER_MONTH * (np.minimum(c.rate / 0.06, 1.5) * (c.rate > 0.03))[:, None]
+    happens = draws.uniform("decline.when", known, *cells) < chance
     day = starts[None, :] + (draws.uniform("decline.day", known, *cells) * 28).astype(np.int64)
     happens &= day >= c.started[:, None] + 60
     first = np.argmax(happens, axis=1)
@@ -105,7 +109,7 @@ def renewal_factor(draws: Incidents, c: Clients, term: Ints) -> Floats:
     starts = term_start(c, term)
     known = starts <= draws.known
     uniform = draws.uniform("rate.level", known, c.number[:, None], term + 64)
-    return 0.93 + 0.16 * uniform
+    return 0.94 + 0.18 * uniform
 
 
 def term_start(c: Clients, term: Ints) -> Ints:
@@ -151,20 +155,22 @@ def window(
     fresh[:, 0] += trouble_before * _FADE
     trouble = lfilter([1.0], [1.0, -_FADE], fresh, axis=1)
     fallen = np.maximum(days[None, :] - onset[:, None], 0)
-    fallen = 1.0 - np.exp(fallen / -55.0)
+    fallen = 1.0 - np.exp(fallen / -60.0)
     pressure = _pressure(draws, c, first, last)
     rival = competitor(draws, calendar, first, last)[c.region]
     age = days[None, :] - c.started[:, None]
     parts = _hazards(c, age, trouble, fallen, pressure, rival)
     order = _order_chance(c, calendar, days, age, trouble, fallen, rival)
-    return Paths(order, parts, trouble)
+    return Paths(order, parts, trouble, fallen)
 
 
 def _hazards(
     c: Clients, age: Ints, trouble: Floats, fallen: Floats, pressure: Floats, rival: Floats
 ) -> tuple[Floats, ...]:
     """Parts of the daily hazard, in the order of :data:`CAUSES`, before the hidden frailty."""
-    kind = np.array([0.7, 1.0, 1.4])[c.contract] * np.array([1.25, 0.9, 0.6])[c.segment]
+    kind = np.array([0.6, 0.9, 1.2])[c.contract] * np.array([1.25, 0.9, 0.6])[c.segment]
+    # who orders seldom is tied to nobody and rarely leaves for good
+    kind = kind * np.clip(c.rate / 0.06, 0.1, 1.4)
     scale = (kind * np.exp(c.frailty) / _YEAR)[:, None]
     young = np.where(age < 365, 1.4, 1.0)
     after = (c.contract == RETAINER)[:, None] & (age > 300) & (age % 365 < 30)
@@ -172,9 +178,9 @@ def _hazards(
         scale * 0.045 * young,
         scale * 1.7 * np.maximum(trouble - 0.15, 0.0),
         scale * 3.0 * fallen,
-        scale * 4.0 * pressure,
+        scale * 3.5 * pressure,
         scale * 0.5 * after,
-        scale * 0.25 * rival,
+        scale * 0.15 * rival,
     )
 
 
@@ -189,8 +195,8 @@ def _order_chance(
 ) -> Floats:
     """Chance of an order on each day; 1 on the days a retainer is billed and on the first day."""
     log_rate = np.log(c.rate)[:, None] + c.drift[:, None] * (age / _YEAR).clip(-1, 4)
-    log_rate -= 0.55 * trouble
-    log_rate -= 2.4 * fallen
+    log_rate -= 0.2 * trouble
+    log_rate -= 3.2 * fallen
     log_rate -= 0.12 * rival
     log_rate += np.where(age < 180, -0.5 * (1 - age / 180.0), 0.0)
     chance = -np.expm1(-np.exp(log_rate) * calendar.weight[days][None, :])
@@ -235,7 +241,7 @@ def live(streams: Streams, c: Clients, calendar: Calendar, last: int) -> Lives:
     gone = spent > threshold
     left = np.where(gone[:, -1], np.argmax(gone, axis=1), NEVER)
     cause = _cause(streams, c, paths, np.minimum(left, last))
-    notice = np.array([0.75, 0.4, 0.1])[c.contract]
+    notice = np.array([0.95, 0.82, 0.7])[c.contract]
     return Lives(paths, onset, left, cause, streams.uniform("leave.notice", c.number) < notice)
 
 

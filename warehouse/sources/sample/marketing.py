@@ -51,8 +51,8 @@ class Channel:
 CHANNELS = (
     Channel("search", 5200.0, 13000.0, 4500.0, "exp", 1.0, 0.75, 2.0),
     Channel("social", 3400.0, 5200.0, 3000.0, "log", 2.0, 0.60, 1.0),
-    Channel("events", 4300.0, 8200.0, 5200.0, "log", 3.0, 0.50, 0.5),
-    Channel("email", 900.0, 5200.0, 700.0, "exp", 1.0, 0.85, 0.3),
+    Channel("events", 4300.0, 9500.0, 7000.0, "log", 3.0, 0.50, 0.5),
+    Channel("email", 900.0, 5600.0, 1100.0, "exp", 1.0, 0.85, 0.3),
     Channel("partners", 2600.0, 5600.0, 4200.0, "exp", 2.5, 0.45, 0.8),
 )
 
@@ -104,6 +104,6 @@ def _spend(streams: Streams, channel: Channel, number: int, week: Ints, index: F
     """Campaigns of some weeks on, pauses, and a budget that follows the market."""
     block = (week + 2 * number) // (3 + number % 3)
     draw = streams.uniform("spend.campaign", number, block)
-    flight = np.where(draw < 0.2, 0.25, np.where(draw < 0.62, 0.9, 1.75))
+    flight = np.where(draw < 0.22, 0.04, np.where(draw < 0.62, 0.9, 1.75))
     noise = np.exp(0.28 * streams.normal("spend.noise", number, week))
     return channel.usual * flight * noise * np.exp(channel.follows * (index - 100.0) / 100.0)

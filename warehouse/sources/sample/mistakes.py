@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warehouse.sources.sample.billing import Lines, Orders
+from warehouse.sources.sample.catalogue import FIXED_PRICE
 from warehouse.sources.sample.clients import Clients
 from warehouse.sources.sample.streams import Bools, Floats, Ints, Streams
 
@@ -75,21 +76,23 @@ def bill(streams: Streams, c: Clients, o: Orders, ordered: Lines) -> Billed:
     size = streams.uniform("fault.size", *key)
     fault = np.zeros(len(ordered), dtype=np.int64)
     bounds = [
-        (UNDERBILLED, 0.0045),
-        (ZERO_PRICE, 0.0060),
-        (PRICE_TYPO, 0.0064),
-        (QUANTITY_TYPO, 0.0068),
+        (UNDERBILLED, 0.0034),
+        (ZERO_PRICE, 0.0050),
+        (PRICE_TYPO, 0.0054),
+        (QUANTITY_TYPO, 0.0058),
     ]
     for kind, bound in reversed(bounds):
         fault[draw < bound] = kind
+    fixed = np.isin(ordered.service, FIXED_PRICE)
+    fault[fixed & (fault == UNDERBILLED)] = NONE
     unbilled = (draw > 1 - 0.013) & (ordered.place > 0)
     fault[unbilled] = UNBILLED
     small = streams.uniform("discount", *key)
     discount = np.where(small < 0.015, 0.03 + 0.05 * (small / 0.015), 0.0)
-    discount[fault != NONE] = 0.0
+    discount[(fault != NONE) | fixed] = 0.0
     factor = 1.0 - discount
     under = fault == UNDERBILLED
-    factor[under] = 0.9 - 0.3 * size[under]
+    factor[under] = 0.92 - 0.27 * size[under]
     factor[fault == ZERO_PRICE] = 0.0
     factor[fault == PRICE_TYPO] = 10.0
     quantity = ordered.quantity * np.where(fault == QUANTITY_TYPO, 10.0, 1.0)

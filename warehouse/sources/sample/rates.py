@@ -45,7 +45,7 @@ def agreements(
     factor = renewal_factor(Incidents(streams), c, numbers)
     month = calendar.month[np.clip(starts, 0, last)]
     cells = (c.number[:, None, None], np.arange(COUNT)[None, :, None], terms[None, None, :])
-    discount = 0.22 * streams.uniform("rate.discount", *cells)
+    discount = 0.30 * streams.uniform("rate.discount", *cells)
     discount += 0.03 * np.clip(c.size, -1.0, 2.0)[:, None, None]
     base = np.moveaxis(catalogue.catalogue[:, month], 0, 1)
     price = np.round(base * factor[:, None, :] * (1.0 - discount), 2)
