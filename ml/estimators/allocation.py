@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_DEEPEST = 60.0
 Bounds = Mapping[str, tuple[float | None, float | None]]
 
 
@@ -82,16 +84,18 @@ def split(slopes: Callable[[Floats], Floats], total: int, low: Ints, high: Ints)
             inside_high = np.where(steep, inside_high, middle)
         return np.where(slopes(upper) > level, upper, (inside_low + inside_high) / 2)
 
-    # Slopes may span many orders of magnitude (a saturated channel's is almost 0): bisect in logs.
-    dear, cheap = np.log(steepest), np.log(steepest) - 60.0
-    if filled(np.exp(cheap)).sum() < total:
+    def excess(log_level: float) -> float:
+        return float(filled(np.exp(log_level)).sum() - total)
+
+    # Slopes may span many orders of magnitude (a saturated channel's is almost 0): search in logs.
+    dear, cheap = np.log(steepest), np.log(steepest) - _DEEPEST
+    if excess(cheap) < 0:
         return _spread(filled(np.exp(cheap)), upper, total, low, high)
-    for _ in range(52):
-        level = (dear + cheap) / 2
-        if filled(np.exp(level)).sum() > total:
-            cheap = level
-        else:
-            dear = level
+    if excess(dear) > 0:
+        return _to_whole(filled(np.exp(dear)), total, low, high)
+    level = brentq(excess, cheap, dear, xtol=1e-13)
+    # Where responses are straight the filling jumps at the level: go part of the way.
+    dear, cheap = level + 1e-12, level - 1e-12
     few, many = filled(np.exp(dear)), filled(np.exp(cheap))
     gap = many.sum() - few.sum()
     share = (total - few.sum()) / gap if gap > 0 else 0.0

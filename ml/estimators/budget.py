@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ml.estimators.allocation import Bounds, bounds_in_cents, split, to_cents
 from ml.estimators.media_base import BaseDesign
-from ml.estimators.media_curves import FAMILIES, carry_over, saturate, slope
+from ml.estimators.media_curves import FAMILIES, carry_over, mixed_slopes, saturate, slope
+from ml.estimators.media_input import check_amounts, checked
 from ml.estimators.media_posterior import (
     Draws,
     Priors,
@@ -25,7 +26,6 @@ from ml.estimators.media_posterior import (
 from ml.estimators.media_tuning import autocorrelation, tune
 
 Floats = NDArray[np.float64]
-_LEAST_PERIODS = 24
 
 
 class MediaMix:
@@ -70,7 +70,7 @@ class MediaMix:
         the season. ``outcome`` and ``controls`` are matched by position. Raises ValueError for
         missing, negative or too few values.
         """
-        y = _checked(spend, outcome, controls)
+        y = checked(spend, outcome, controls)
         self.channels_ = [str(name) for name in spend.columns]
         self.history_ = spend.astype(np.float64).set_axis(self.channels_, axis=1)
         self.controls_ = controls
@@ -161,7 +161,7 @@ class MediaMix:
         if missing:
             raise ValueError(f"spend lacks the fitted channels {missing}")
         given = spend.set_axis([str(name) for name in spend.columns], axis=1)[self.channels_]
-        _check_amounts(given)
+        check_amounts(given)
         matrix, _ = self.base_.matrix(spend.index, controls)
         result = matrix @ self.draws_.base.mean(axis=0)
         earlier = self.history_
@@ -243,9 +243,15 @@ class MediaMix:
         cents = to_cents(total, "total")
         low, high = bounds_in_cents(self.channels_, cents, bounds)
 
+        draws = self.draws_
+        places = [self.channels_.index(name) for name in self.active_]
+        steepness = draws.amplitude / draws.scale
+
         def slopes(amounts: Floats) -> Floats:
-            _, steep = self._steady(amounts[None, :] / 100 / periods, self.channels_)
-            return np.asarray(steep.mean(axis=0)[0])
+            load = amounts[places] / 100 / periods / draws.scale
+            result = np.zeros(len(amounts))
+            result[places] = (steepness * mixed_slopes(load, draws.family)).mean(axis=0)
+            return result
 
         best = split(slopes, cents, low, high) / 100
         return pd.Series(best, index=pd.Index(self.channels_, name="channel"), name="amount")
@@ -304,48 +310,6 @@ class MediaMix:
             "sweeps",
         ]
         return {name: getattr(self, name) for name in [*names, "seed"]}
-
-
-def _checked(spend: pd.DataFrame, outcome: pd.Series, controls: pd.DataFrame | None) -> Floats:
-    if not isinstance(spend, pd.DataFrame):
-        raise TypeError(f"spend must be a DataFrame of periods x channels, got {type(spend)!r}")
-    if len(spend) < _LEAST_PERIODS:
-        raise ValueError(
-            f"{len(spend)} periods are too few to tell media from the rest; "
-            f"at least {_LEAST_PERIODS} are needed"
-        )
-    if spend.shape[1] == 0 or spend.columns.has_duplicates:
-        raise ValueError(f"spend needs channels of different names, got {list(spend.columns)}")
-    if len(outcome) != len(spend):
-        raise ValueError(f"outcome has {len(outcome)} periods, spend has {len(spend)}")
-    if not spend.index.is_monotonic_increasing or spend.index.has_duplicates:
-        raise ValueError("the periods of spend must be in order of time, each once")
-    _check_amounts(spend)
-    if not (spend.to_numpy(np.float64) > 0).any():
-        raise ValueError("no channel has any spend, so there is nothing to learn from")
-    y = np.asarray(outcome, dtype=np.float64)
-    if not np.isfinite(y).all():
-        raise ValueError(f"outcome has {int((~np.isfinite(y)).sum())} missing or infinite values")
-    if controls is not None:
-        if len(controls) != len(spend):
-            raise ValueError(f"controls have {len(controls)} rows, spend has {len(spend)}")
-        empty = [str(name) for name in controls.columns if controls[name].isna().any()]
-        if empty:
-            raise ValueError(f"controls {empty} have missing values; fill or drop them")
-    return y
-
-
-def _check_amounts(spend: pd.DataFrame) -> None:
-    values = spend.to_numpy(np.float64)
-    wrong = ~np.isfinite(values) | (values < 0)
-    if wrong.any():
-        named = [
-            str(name) for name, bad in zip(spend.columns, wrong.any(axis=0), strict=True) if bad
-        ]
-        raise ValueError(
-            f"spend must be 0 or more in every period; channels {named} have negative, "
-            "missing or infinite amounts"
-        )
 
 
 def _evidence(active: bool, total: float, width: float) -> str:

@@ -51,3 +51,14 @@ def slope(load: Floats, family: int) -> Floats:
     if family == 2:
         return np.exp(-load)
     return 1.0 / np.cosh(np.minimum(load, 350.0)) ** 2
+
+
+def mixed_slopes(load: Floats, family: NDArray[np.int64]) -> Floats:
+    """:func:`slope` of loads whose families differ, both of one shape."""
+    decay = np.exp(-load)
+    hill = 1.0 / (1.0 + load)
+    # 1 / cosh(x)**2, written so that nothing overflows.
+    tanh = (2.0 * decay / (1.0 + decay**2)) ** 2
+    return np.where(
+        family < 2, np.where(family == 0, hill, hill**2), np.where(family == 2, decay, tanh)
+    )

@@ -29,10 +29,9 @@ def price_panel(
 
     ``lines`` needs client_id, service_id, issued_on, quantity, unit_price; ``clients`` client_id
     and segment (``all`` where missing). Columns: service_id, segment, client_id, period (start),
-    price (median of the lines), quantity (sum), quantity_per_line (geometric mean), lines, cost (sum; NaN
-    where unknown).
-    Credits, free lines and prices that look like billing mistakes are left out; counts in
-    ``attrs["excluded"]``.
+    price (median of the lines), quantity (sum), quantity_per_line (geometric mean), lines, cost
+    (sum; NaN where unknown). Credits, free lines and prices that look like billing mistakes are
+    left out; counts in ``attrs["excluded"]``.
     """
     needed = ["client_id", "service_id", "issued_on", "quantity", "unit_price"]
     missing = [name for name in needed if name not in lines.columns]
@@ -161,7 +160,7 @@ def _mistakes(frame: pd.DataFrame) -> pd.Series:
     lone = np.abs(frame["log_price"].to_numpy() - around.to_numpy()) > _MISTAKE
     offers = [frame["service_id"], frame["period"], frame["unit_price"]]
     payers = frame["client_id"].groupby(offers, observed=True).transform("nunique")
-    again = frame["client_id"].groupby([*pair, frame["unit_price"]], observed=True).transform("size")
-    return pd.Series(
-        lone & (payers.to_numpy() < 2) & (again.to_numpy() < 2), index=frame.index
+    again = (
+        frame["client_id"].groupby([*pair, frame["unit_price"]], observed=True).transform("size")
     )
+    return pd.Series(lone & (payers.to_numpy() < 2) & (again.to_numpy() < 2), index=frame.index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ml.estimators.partial_out import residuals
+from ml.estimators.price_choice import (
+    Elasticity,
+    Guardrails,
+    Recommendation,
+    choose,
+    positive,
+    refused,
+)
 from ml.estimators.price_data import PriceData
 from ml.estimators.shrinkage import pool
 from ml.estimators.win_probability import WinProbability
@@ -25,27 +32,6 @@ Ints = NDArray[np.int64]
 #: Intervals are this much wider than the sampling error says: prices hold some billing mistakes,
 #: and the spread between groups is itself estimated. Set on simulated firms (seeds 1 to 10).
 _CAUTION = 1.15
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The next price, or why there is none.
-
-    Changes are money for the ``quantity`` given (or per unit now sold); low and high belong to
-    the elasticity's interval.
-    """
-
-    status: str
-    reason: str
-    current_price: float
-    recommended_price: float | None
-    elasticity: float | None
-    elasticity_low: float | None
-    elasticity_high: float | None
-    expected_quantity_change: float | None
-    expected_margin_change: float | None
-    margin_change_low: float | None
-    margin_change_high: float | None
 
 
 class PriceResponse:
@@ -208,8 +194,8 @@ class PriceResponse:
         row = self._row(group)
         if row["status"] != "ok":
             raise ValueError(f"no curve for {group!r}: {row['reason']}")
-        prices = _positive(prices, "prices")
-        ratio = np.log(prices / _positive([current_price], "current_price")[0])
+        prices = positive(prices, "prices")
+        ratio = np.log(prices / positive([current_price], "current_price")[0])
         expected = current_quantity * np.exp(row["elasticity"] * ratio)
         ends = [current_quantity * np.exp(row[name] * ratio) for name in ("low", "high")]
         return pd.DataFrame(
@@ -237,54 +223,16 @@ class PriceResponse:
 
         Never further than ``max_change`` from the current price, outside [min_price, max_price],
         or below cost; never on thin evidence. The expectation runs over the elasticity's
-        uncertainty, not only its best value.
+        uncertainty, not only its best value. Changes are for ``quantity`` at the current price.
         """
         row = self._row(group)
-        current_price = float(_positive([current_price], "current_price")[0])
+        known = [None if pd.isna(row[n]) else float(row[n]) for n in ("elasticity", "low", "high")]
+        elasticity = Elasticity(known[0], known[1], known[2], self.coverage)
+        current_price = float(positive([current_price], "current_price")[0])
         if row["status"] != "ok":
-            return _none(row, current_price, str(row["reason"]))
-        cost = unit_cost or 0.0
-        low = max(current_price * (1 - max_change), min_price or 0.0, cost)
-        high = min(current_price * (1 + max_change), max_price or np.inf)
-        if low > high:
-            reason = (
-                f"no price within {max_change:.0%} of {current_price:.2f} keeps to the bounds "
-                f"and covers the cost of {cost:.2f}"
-            )
-            return _none(row, current_price, reason)
-        wide = ndtri(0.5 + self.coverage / 2)
-        nodes, mass = np.polynomial.hermite_e.hermegauss(9)
-        slopes = row["elasticity"] + nodes * (row["high"] - row["elasticity"]) / wide
-        mass = mass / mass.sum()
-        candidates = np.unique(
-            np.append(np.linspace(low, high, 401), np.clip(current_price, low, high))
-        )
-
-        def change(prices: Floats, slope: Floats) -> Floats:
-            """Margin change by price and slope, (prices, slopes)."""
-            volume = np.exp(np.log(prices / current_price)[:, None] * slope[None, :])
-            return quantity * ((prices - cost)[:, None] * volume - (current_price - cost))
-
-        expected = change(candidates, slopes) @ mass
-        best = candidates[[int(np.argmax(expected))]]
-        # To the cent, but inside the guardrails.
-        rounded = float(np.clip(np.round(best[0], 2), low, high))
-        best = np.array([rounded])
-        ends = change(best, np.array([row["low"], row["high"]]))[0]
-        volume = np.exp(np.log(rounded / current_price) * slopes) @ mass
-        return Recommendation(
-            status="recommended",
-            reason=_why(row, current_price, rounded, low, high, cost),
-            current_price=current_price,
-            recommended_price=rounded,
-            elasticity=float(row["elasticity"]),
-            elasticity_low=float(row["low"]),
-            elasticity_high=float(row["high"]),
-            expected_quantity_change=float(quantity * (volume - 1)),
-            expected_margin_change=float((change(best, slopes) @ mass)[0]),
-            margin_change_low=float(ends.min()),
-            margin_change_high=float(ends.max()),
-        )
+            return refused(current_price, elasticity, str(row["reason"]))
+        guardrails = Guardrails(max_change, min_price, max_price, unit_cost)
+        return choose(current_price, elasticity, guardrails, quantity)
 
     def score_on(
         self,
@@ -361,41 +309,3 @@ class PriceResponse:
         model.table_ = table
         model._publish()
         return model
-
-
-def _positive(values: Any, name: str) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not (np.isfinite(array) & (array > 0)).all():
-        raise ValueError(f"{name} must be positive numbers, got {values!r}")
-    return array
-
-
-def _none(row: pd.Series, current: float, reason: str) -> Recommendation:
-    known = [None if pd.isna(row[n]) else float(row[n]) for n in ("elasticity", "low", "high")]
-    return Recommendation(
-        status="thin_evidence",
-        reason=reason,
-        current_price=current,
-        recommended_price=None,
-        elasticity=known[0],
-        elasticity_low=known[1],
-        elasticity_high=known[2],
-        expected_quantity_change=None,
-        expected_margin_change=None,
-        margin_change_low=None,
-        margin_change_high=None,
-    )
-
-
-def _why(
-    row: pd.Series, current: float, chosen: float, low: float, high: float, cost: float
-) -> str:
-    """One sentence on what set the price."""
-    elasticity = float(row["elasticity"])
-    text = f"1 % more on the price goes with {elasticity:.2f} % of quantity"
-    if chosen in (round(low, 2), low):
-        return f"{text}; a lower price would earn more, the guardrail stops at {chosen:.2f}"
-    if chosen in (round(high, 2), high):
-        return f"{text}; a higher price would earn more, the guardrail stops at {chosen:.2f}"
-    over = f" over a unit cost of {cost:.2f}" if cost else ""
-    return f"{text}; {chosen:.2f} earns most{over} (now {current:.2f})"

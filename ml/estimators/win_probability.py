@@ -87,7 +87,7 @@ class WinProbability:
                 "expected_margin": np.array(chances) * (prices - unit_cost),
             }
         )
-        return float(table.loc[table["expected_margin"].idxmax(), "price"]), table
+        return float(prices[int(table["expected_margin"].argmax())]), table
 
     def _parts(self, matrix: Floats, won: Floats) -> tuple[_Logistic, Any]:
         import lightgbm as lgb
