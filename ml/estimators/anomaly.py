@@ -121,7 +121,8 @@ class RowDetector:
         np.savez_compressed(
             folder / "matrix.npz",
             allow_pickle=False,
-            **{"centre": self.centre_, "deviation": self.deviation_},
+            centre=self.centre_,
+            deviation=self.deviation_,
             **{f"matrix:{name}": value for name, value in self.matrix_.arrays().items()},
         )
         for name, part in self.parts_.items():

@@ -8,6 +8,7 @@ import pandas as pd
 LINE_COLUMNS = ("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price")
 RATE_COLUMNS = ("service_id", "valid_from", "unit_price")
 WORK_COLUMNS = ("entry_id", "client_id", "service_id", "worked_on", "quantity")
+_NO_PRICE = 1e-6
 #: Where a source's lines say which line or work entry they put right.
 CORRECTS_LINE, CORRECTS_ENTRY = "corrects_line_id", "corrects_entry_id"
 
@@ -45,6 +46,9 @@ def ids_of(column: pd.Series) -> pd.Series:
 def plain_lines(lines: pd.DataFrame) -> pd.DataFrame:
     """Lines with string ids, ``day`` and float quantity and price; what the memory keeps."""
     check_columns(lines, LINE_COLUMNS, "lines")
+    quantity = pd.to_numeric(lines["quantity"]).to_numpy(dtype=np.float64)
+    price = pd.to_numeric(lines["unit_price"]).to_numpy(dtype=np.float64)
+    price = np.where(np.abs(price) < _NO_PRICE, 0.0, price)
     plain = pd.DataFrame(
         {
             "line_id": lines["line_id"].astype(str).to_numpy(dtype=object),
@@ -54,8 +58,9 @@ def plain_lines(lines: pd.DataFrame) -> pd.DataFrame:
             if "invoice_id" in lines
             else np.full(len(lines), None, dtype=object),
             "day": days_of(lines["issued_on"]),
-            "quantity": pd.to_numeric(lines["quantity"]).to_numpy(dtype=np.float64),
-            "unit_price": pd.to_numeric(lines["unit_price"]).to_numpy(dtype=np.float64),
+            # Some sources write a credit as a negative price; here it is a negative quantity.
+            "quantity": np.where(price < 0, -quantity, quantity),
+            "unit_price": np.abs(price),
         }
     )
     for name in (CORRECTS_LINE, CORRECTS_ENTRY):

@@ -1,4 +1,4 @@
-"""What the past of each row says, and nothing later: running quantiles, medians, nearest windows."""
+"""What the past of each row says, nothing later: running quantiles, medians, near windows."""
 
 from __future__ import annotations
 

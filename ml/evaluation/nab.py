@@ -42,7 +42,7 @@ def nab_score(
     levels, gains, hits, false = [], [], [], []
     total = 0
     for name in sorted(scores):
-        spans = [tuple(span) for span in windows.get(name, ())]
+        spans = list(windows.get(name, ()))
         total += len(spans)
         for level, gain, hit, wrong in _events(np.asarray(scores[name], dtype=float), spans):
             levels.append(level)
