@@ -95,14 +95,17 @@ class Snapshot:
         if not duck.one(connection, f"{changed} LIMIT 1"):
             return f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
         held = [name for name in self.columns(table) if name != KNOWN_AT]
-        # IN and NOT IN keep the log's order, which a semi or anti join does not promise.
         several = _history(
             declared, held, f"SELECT * FROM {log} WHERE {_key(declared)} IN ({changed})"
         )
+        every = duck.names([*held, KNOWN_AT])
+        # Joins keep no order; replay needs one.
         return (
-            f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
+            f"SELECT {shown}, {since}, {until} FROM ("
+            f"SELECT {every}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
             f" WHERE {_key(declared)} NOT IN ({changed})"
-            f" UNION ALL SELECT {shown}, {since}, {until} FROM ({several})"
+            f" UNION ALL SELECT {every}, {since}, {until} FROM ({several}))"
+            f" ORDER BY {KNOWN_AT}, {duck.names(declared.key)}, {since} NULLS FIRST"
         )
 
     def _version(self, table: str) -> int:
@@ -181,8 +184,7 @@ def _history(declared: Table, held: Sequence[str], versions: str) -> str:
         )
         SELECT * FROM bounded
         WHERE change <> 'remove'
-            AND ({since} IS NULL OR {until} IS NULL OR {since} < {until})
-        ORDER BY {key}, snapshot"""
+            AND ({since} IS NULL OR {until} IS NULL OR {since} < {until})"""
 
 
 def _filled(column: str, date: str) -> str:
