@@ -65,7 +65,7 @@ def orders(streams: Streams, c: Clients, lives: Lives, last: int) -> Orders:
     happens = streams.uniform("order", c.number[:, None], days) < chance
     happens &= (days >= c.started[:, None]) & (days < lives.left[:, None])
     row, day = np.nonzero(happens)
-    burst = streams.uniform("order.burst", c.number[row], day) < 0.0006
+    burst = streams.uniform("order.burst", c.number[row], day) < 0.0012
     return Orders(row, day, lives.paths.trouble[row, day], lives.paths.fallen[row, day], burst)
 
 

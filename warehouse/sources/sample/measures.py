@@ -59,7 +59,7 @@ def _planted(streams: Streams, values: Floats, noise: Floats, last: int) -> Meas
     blocks = np.arange(last // _BLOCK + 1)
     found: list[tuple[int, int, str]] = []
     for series in range(len(values)):
-        when = streams.uniform("anomaly.when", series, blocks) < 0.30
+        when = streams.uniform("anomaly.when", series, blocks) < 0.45
         day = blocks * _BLOCK + streams.whole("anomaly.day", _BLOCK - 8, series, blocks)
         kinds = streams.whole("anomaly.kind", len(_KINDS), series, blocks)
         size = 6.0 + 5.0 * streams.uniform("anomaly.size", series, blocks)
