@@ -67,8 +67,8 @@ def evaluate_series(data: Path) -> list[Result]:
     protocol = (
         f"our scorer of NAB's standard profile (windowed Gaussian: {gaussian.score:.1f} by it,"
         f" {_GAUSSIAN} by NAB's own results); {len(files)} files, {ours.windows} windows; each row"
-        " scored from its own past; one threshold for all files, chosen on them as NAB does; the method's"
-        " constants were chosen on these files too (halves held out: 49 to 66, mean 59)"
+        " scored from its own past; one threshold for all files, chosen on them as NAB does; the"
+        " method's constants were chosen on these files too (halves held out: 49 to 66, mean 59)"
     )
     return [
         Result(
