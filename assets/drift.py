@@ -38,7 +38,7 @@ def build_drift(
     ) -> dg.MaterializeResult:
         days = partition_days(context)
         with refusals_as_failures():
-            checked = check_drift(workspace.open(), spec, days, run_id=context.run_id)
+            checked = check_drift(workspace.open(), spec, days, run_id=context.run.run_id)
         overall, *columns = checked[max(checked)]
         largest = sorted(
             (row for row in columns if row.statistic == "psi" and row.value is not None),

@@ -48,7 +48,7 @@ def build_ingestion() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, workspace: WorkspaceResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         with refusals_as_failures():
-            report = workspace.open().ingest(run_id=context.run_id)
+            report = workspace.open().ingest(run_id=context.run.run_id)
         context.log.info(report.summary())
         for table in report.tables:
             yield dg.MaterializeResult(

@@ -37,7 +37,7 @@ def build_performance(
     ) -> dg.MaterializeResult:
         through = max(partition_days(context))
         with refusals_as_failures():
-            measured = measure(workspace.open(), spec, through, run_id=context.run_id)
+            measured = measure(workspace.open(), spec, through, run_id=context.run.run_id)
         return dg.MaterializeResult(
             metadata={
                 "basis": measured.basis,

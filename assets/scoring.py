@@ -46,7 +46,7 @@ def build_scores(
     ) -> dg.MaterializeResult:
         days = partition_days(context)
         with refusals_as_failures():
-            scored = score(workspace.open(), spec, days, run_id=context.run_id)
+            scored = score(workspace.open(), spec, days, run_id=context.run.run_id)
         rows = sum(day.rows for day in scored)
         last = scored[-1]
         return dg.MaterializeResult(

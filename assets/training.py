@@ -33,7 +33,7 @@ def build_training(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, workspace: WorkspaceResource
     ) -> dg.MaterializeResult:
         with refusals_as_failures():
-            trained = train(workspace.open(), spec, run_id=context.run_id)
+            trained = train(workspace.open(), spec, run_id=context.run.run_id)
         for reason in trained.gate.reasons:
             context.log.info(reason)
         metrics = trained.comparison.ours
@@ -82,7 +82,7 @@ def build_training(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, workspace: WorkspaceResource
     ) -> dg.MaterializeResult:
         with refusals_as_failures():
-            outcome = promote_if_passed(workspace.open(), spec, by=f"run {context.run_id}")
+            outcome = promote_if_passed(workspace.open(), spec, by=f"run {context.run.run_id}")
         context.log.info(outcome.sentence)
         return dg.MaterializeResult(
             metadata={

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -92,7 +91,7 @@ class ArtifactStore:
             if final.exists():
                 # the same training again, or what a crash left; the newest manifest wins
                 shutil.rmtree(final)
-            os.replace(draft, final)
+            draft.replace(final)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return Artifact(final, full)

@@ -13,6 +13,7 @@ from assets.ingest import build_ingestion
 from assets.performance import build_performance
 from assets.scoring import build_scores
 from assets.training import build_training
+from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
 from orchestration.jobs import daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
@@ -24,9 +25,15 @@ from warehouse.settings import WarehouseSettings
 
 
 def build_definitions(
-    specs: Sequence[ModelSpec], start: date | None, timezone: str
+    specs: Sequence[ModelSpec],
+    start: date | None,
+    timezone: str,
+    workspace: Workspace | None = None,
 ) -> dg.Definitions:
-    """Everything for these models, with daily partitions from ``start``."""
+    """Everything for these models, with daily partitions from ``start``.
+
+    Without an open ``workspace`` each process opens that of its environment.
+    """
     partitions = daily_partitions(start, timezone)
     assets = [build_ingestion(), *build_features(partitions)]
     for spec in specs:
@@ -36,13 +43,13 @@ def build_definitions(
         assets += build_performance(spec, partitions)
     jobs = [ingest_job()]
     for spec in specs:
-        jobs += [training_job(spec), daily_job(spec, partitions)]
+        jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
         schedules=build_schedules(specs, timezone),
         sensors=build_sensors(specs),
-        resources=resources(),
+        resources=resources(workspace),
     )
 
 

@@ -36,15 +36,12 @@ def training_job(spec: ModelSpec) -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def daily_job(
-    spec: ModelSpec, partitions: dg.DailyPartitionsDefinition
-) -> dg.UnresolvedAssetJobDefinition:
+def daily_job(spec: ModelSpec) -> dg.UnresolvedAssetJobDefinition:
     """Scores, drift and performance of a day."""
     return dg.define_asset_job(
         daily_job_name(spec),
         selection=dg.AssetSelection.assets(
             *([spec.name, step] for step in ("scores", "drift", "performance"))
         ),
-        partitions_def=partitions,
         description=f"Score a day of {spec.title}, and check drift and performance.",
     )

@@ -113,7 +113,7 @@ def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definit
     from orchestration.state import read_state
 
     start = read_state(workspace.settings).start
-    return build_definitions(specs, start, workspace.settings.timezone)
+    return build_definitions(specs, start, workspace.settings.timezone, workspace)
 
 
 def _execute(

@@ -6,13 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
-from assets.workspace import WorkspaceResource
+from assets.workspace import WorkspaceResource, workspace_resource
+from ml.lifecycle.workspace import Workspace
 from warehouse.settings import PROJECT, WarehouseSettings
 
 
-def resources() -> dict[str, WorkspaceResource]:
-    """Resources by the name that assets ask for."""
-    return {"workspace": WorkspaceResource()}
+def resources(workspace: Workspace | None = None) -> dict[str, WorkspaceResource]:
+    """Resources by the name that assets ask for; an open workspace serves this process alone."""
+    return {"workspace": workspace_resource(workspace)}
 
 
 def prepare_dagster_home(settings: WarehouseSettings) -> Path:

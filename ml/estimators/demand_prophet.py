@@ -11,18 +11,18 @@ import pandas as pd
 
 from ml.estimators.demand_candidates import LONGEST, Window, plausible
 
-_TWO_YEARS = pd.Timedelta(days=730)
-_LONGEST_STEP = pd.Timedelta(days=8)
-_LEAST_ROWS = 60
+_LEAST_ROWS = 36
+_SPANS = ((8, 730), (31, 3 * 365))
+"""Longest step and shortest span in days: two years of weeks or finer, three years of months."""
 
 
 def suits(window: Window) -> bool:
-    """Whether the history is dated, by week or finer, and at least two years long."""
+    """Whether the history is dated and long enough for its step."""
     periods = window.history.periods
     if not isinstance(periods, pd.DatetimeIndex) or len(periods) < _LEAST_ROWS:
         return False
-    step = periods[-1] - periods[-2]
-    return bool(step <= _LONGEST_STEP and periods[-1] - periods[0] >= _TWO_YEARS)
+    step, span = (periods[-1] - periods[-2]).days, (periods[-1] - periods[0]).days
+    return any(step <= longest and span >= shortest for longest, shortest in _SPANS)
 
 
 def fit_json(window: Window, seed: int) -> str:

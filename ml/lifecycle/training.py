@@ -18,7 +18,7 @@ from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.methods.method import Comparison, Judged, Method
 from ml.models import ModelSpec
-from warehouse.database import utc_now, writing
+from warehouse.database import writing
 from warehouse.faults import reach
 from warehouse.repositories import models
 from warehouse.settings import PROJECT
@@ -98,7 +98,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     version = models.ModelVersion(
         version=artifact.version,
         model=spec.name,
-        trained_at=utc_now(),
+        trained_at=workspace.clock(),
         trained_as_of=as_of,
         known_through=known_through,
         data_version=data.id,
@@ -134,7 +134,9 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
         reasons = "; ".join(newest.gate["reasons"])
         if not newest.gate["passed"]:
             return Promotion(current, False, f"{newest.version} was not promoted: {reasons}.")
-        models.promote(connection, spec.name, newest.version, reason=reasons, by=by)
+        models.promote(
+            connection, spec.name, newest.version, reasons, by, at=workspace.clock()
+        )
     return Promotion(newest.version, True, f"{newest.version} is champion: {reasons}.")
 
 
