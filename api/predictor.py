@@ -84,7 +84,7 @@ class Predictor:
         self, spec: ModelSpec, query: Any, artifact: Artifact
     ) -> tuple[list[Mapping[str, Any]], date, str]:
         entity = self.workspace.method(spec).entity_of(query)
-        found = []
+        found: list[Mapping[str, Any]] = []
         if entity is not None:
             with reading(self.workspace.engine) as connection:
                 there = online.get(connection, spec.name, [entity]).get(entity)
@@ -93,8 +93,8 @@ class Predictor:
                     raise Problem(
                         409,
                         "feature_schema_mismatch",
-                        f"The stored features of {spec.title} have schema {there.schema_hash}, the"
-                        f" champion was trained on {artifact.manifest['schema_hash']}: score again.",
+                        f"The stored features of {spec.title} have schema {there.schema_hash}, its"
+                        f" champion has {artifact.manifest['schema_hash']}: score again.",
                     )
                 found.append({"entity": there.entity, "features": there.features})
                 return found, there.as_of, there.data_version

@@ -49,13 +49,14 @@ def price_panel(
     wrong = _mistakes(frame)
     kept = frame[~wrong]
     keys = ["service_id", "client_id", "period"]
-    panel = kept.groupby(keys, sort=True, observed=True).agg(
+    cells = kept.groupby(keys, sort=True, observed=True)
+    panel = cells.agg(
         price=("unit_price", "median"),
         quantity=("quantity", "sum"),
         quantity_per_line=("log_quantity", "mean"),
         lines=("quantity", "size"),
-        cost=("cost", lambda values: values.sum(min_count=1)),
     )
+    panel["cost"] = cells["cost"].sum(min_count=1)
     panel["quantity_per_line"] = np.exp(panel["quantity_per_line"])
     panel = panel.reset_index()
     panel.insert(1, "segment", _segments(panel["client_id"], clients))

@@ -1,4 +1,4 @@
-"""How many threads a numeric library may use here; one place, so that tests and servers can pin it."""
+"""How many threads a numeric library may use here: one place to pin it."""
 
 from __future__ import annotations
 

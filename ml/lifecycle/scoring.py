@@ -110,7 +110,7 @@ def _champions(
             )
             + "."
         )
-    found = {}
+    found: dict[date, tuple[Artifact, str]] = {}
     opened: dict[str, Artifact] = {present.version: present}
     newest_day, zone = workspace.as_of(), workspace.settings.zone
     for day in days:

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from ml.artifacts import FITTED, Artifact
 from ml.gate import GateVerdict, judge_candidate
@@ -70,7 +71,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     fitted = method.learn(data, as_of)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
     known_through = method.known_through(as_of)
-    manifest = {
+    manifest: dict[str, Any] = {
         "estimator": spec.estimator,
         "trained_as_of": as_of.isoformat(),
         "known_through": known_through.isoformat(),
@@ -134,9 +135,7 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
         reasons = "; ".join(newest.gate["reasons"])
         if not newest.gate["passed"]:
             return Promotion(current, False, f"{newest.version} was not promoted: {reasons}.")
-        models.promote(
-            connection, spec.name, newest.version, reasons, by, at=workspace.clock()
-        )
+        models.promote(connection, spec.name, newest.version, reasons, by, at=workspace.clock())
     return Promotion(newest.version, True, f"{newest.version} is champion: {reasons}.")
 
 

@@ -20,6 +20,7 @@ from ml.methods.anomaly_data import (
     rolling_gaussian,
 )
 from ml.methods.anomaly_injection import corrected_lines, with_injected_anomalies
+from ml.methods.frames import records
 from ml.methods.method import (
     Answer,
     Comparison,
@@ -190,19 +191,16 @@ class AnomalyMethod(Method):
         except ValueError as error:
             raise QueryError(str(error), "/observations") from error
         rows = series.assign(score=scores, **expected).tail(len(given))
-        decisions = [
+        decisions: list[dict[str, Any]] = [
             {
+                **row,
                 "subject_kind": "series",
                 "subject_id": query.series_id or "given",
-                "observed_at": row.observed_at.to_pydatetime(),
-                "value": row.value,
-                "expected_low": row.expected_low,
-                "expected_high": row.expected_high,
-                "score": row.score,
-                "is_alert": bool(row.score >= LEAST_SCORE),
+                "observed_at": row["observed_at"].to_pydatetime(),
+                "is_alert": bool(row["score"] >= LEAST_SCORE),
                 "reasons": None,
             }
-            for row in rows.itertuples()
+            for row in records(rows)
         ]
         return Answer(decisions, stored=["history"] if stored else [], given=["observations"])
 

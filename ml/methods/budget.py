@@ -257,8 +257,8 @@ class BudgetMethod(Method):
 
 def current_amounts(spend: pd.DataFrame) -> pd.Series:
     """Mean spend a period over the last quarter of a year."""
-    step = pd.Series(spend.index).diff().median()
-    periods = max(1, round(pd.Timedelta(days=91) / step)) if len(spend) > 1 else 1
+    days = np.diff(spend.index.to_numpy()) / np.timedelta64(1, "D")
+    periods = max(1, round(91 / float(np.median(days)))) if len(days) else 1
     return spend.tail(periods).mean()
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 def month_ends(start: date, end: date) -> list[date]:
     """The last days of months from ``start`` to ``end``, both included."""
-    found = []
+    found: list[date] = []
     first = start.replace(day=1)
     while True:
         following = (first + timedelta(days=32)).replace(day=1)

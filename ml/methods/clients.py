@@ -18,6 +18,7 @@ import pandas as pd
 
 from ml.methods.calendar import month_ends
 from ml.methods.client_data import client_frame, first_event
+from ml.methods.frames import by_day, records
 from ml.methods.method import Answer, Frames, Judged, Method, NotEnoughDataError, QueryError
 from ml.settings import parse_reasons
 
@@ -90,7 +91,7 @@ class ClientMethod(Method):
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
         frame = self.frame(data, days)
-        parts = dict(iter(frame.groupby("as_of")))
+        parts = dict(by_day(frame))
         return {
             day: {FEATURES: parts.get(day, frame.iloc[:0]).reset_index(drop=True)} for day in days
         }
@@ -175,7 +176,7 @@ class ClientMethod(Method):
             if name not in fitted.estimator.encoder_.categories:
                 row[name] = self._number(name, values[name])
         row.insert(0, "client_id", query.client_id or "given")
-        decision = self.decide(fitted, {FEATURES: row}, as_of, "all").iloc[0].to_dict()
+        decision = records(self.decide(fitted, {FEATURES: row}, as_of, "all"))[0]
         return Answer(
             decisions=[decision],
             stored=sorted(set(known) & set(columns) - set(given)),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ml.methods.demand_data import LEAST_PERIODS, demand_panel, own_frequency
+from ml.methods.frames import by_day, records
 from ml.methods.method import (
     Answer,
     Comparison,
@@ -93,7 +94,7 @@ class DemandMethod(Method):
             return None
         judged = [
             _with_naive(rows, self.inputs(data, [day])[day]["history"], panel.season_length)
-            for day, rows in joined.groupby("as_of")
+            for day, rows in by_day(joined)
         ]
         return Judged(pd.concat(judged, ignore_index=True), "forecasts from past days")
 
@@ -133,7 +134,7 @@ class DemandMethod(Method):
         if query.history:
             forecast = self._of_given(query)
             given = ["history", "horizon"]
-            return Answer(_decisions(forecast).to_dict("records"), given=given)
+            return Answer(records(_decisions(forecast)), given=given)
         if not stored:
             raise QueryError(
                 f"series {query.series_id!r} is not known; give its history", "/series_id"
@@ -147,9 +148,7 @@ class DemandMethod(Method):
             }
         )
         forecast = fitted.predict(query.horizon, history=frame)
-        return Answer(
-            _decisions(forecast).to_dict("records"), stored=["history"], given=["horizon"]
-        )
+        return Answer(records(_decisions(forecast)), stored=["history"], given=["horizon"])
 
     def entity_of(self, query: Any) -> str | None:
         found: str | None = None if query.history else query.series_id

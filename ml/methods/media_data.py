@@ -66,7 +66,7 @@ def media_panel(data: Snapshot, as_of: date, outcome: str | None) -> MediaPanel:
     target = _by_period(values.to_frame("outcome"), frequency, anchor, "sum")["outcome"]
     others = series.drop(columns=[name], errors="ignore")
     controls = _by_period(others, frequency, anchor, "mean") if not others.empty else None
-    whole = _whole_periods(spend.index, frequency, last)
+    whole = _whole_periods(pd.DatetimeIndex(spend.index), frequency, last)
     index = spend.index[whole].intersection(target.dropna().index)
     if controls is not None:
         controls = controls.reindex(index).dropna(axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ml.methods import price_data
+from ml.methods.frames import records
 from ml.methods.method import (
     Answer,
     Comparison,
@@ -70,7 +71,7 @@ class PricingMethod(Method):
     def decide(
         self, fitted: FittedPricing, inputs: Frames, day: date, reasons: str
     ) -> pd.DataFrame:
-        rows = [self._recommend(fitted, row) for row in inputs["prices"].to_dict("records")]
+        rows = [self._recommend(fitted, row) for row in records(inputs["prices"])]
         return pd.DataFrame(rows, columns=list(self.spec.Decision.model_fields))
 
     def backtest(
@@ -177,10 +178,9 @@ class PricingMethod(Method):
         return pd.DataFrame(
             {
                 "entity": [
-                    price_data.entity(row["service_id"], row["segment"])
-                    for row in prices.to_dict("records")
+                    price_data.entity(row["service_id"], row["segment"]) for row in records(prices)
                 ],
-                "features": prices.to_dict("records"),
+                "features": records(prices),
             }
         )
 
