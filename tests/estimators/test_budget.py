@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,28 @@ def test_saturation_starts_at_zero_rises_and_bends_down(family: int) -> None:
 def test_steady_spend_acts_as_itself(decay: float, order: int, level: float) -> None:
     acted = carry_over(np.full(30, level), decay, order, level)
     np.testing.assert_allclose(acted, level, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_planted_contributions_of_the_sample_firm_are_covered() -> None:
+    from warehouse.sources.sample.firm import SampleFirm
+
+    covered, errors = [], []
+    for seed in (4, 7):
+        firm = SampleFirm(clients=100, seed=seed, end=dt.date(2026, 10, 31))
+        spend = firm.table("channel_spend").to_pandas()
+        wide = spend.pivot_table(index="spent_on", columns="channel", values="amount")
+        wide = wide.set_index(pd.DatetimeIndex(wide.index)).fillna(0.0)
+        series = firm.table("series").to_pandas()
+        values = series.pivot_table(index="observed_at", columns="series_id", values="value")
+        values = values.reindex(wide.index)
+        model = MediaMix().fit(wide, values["new_business_revenue"], values[["market_index"]])
+        truth = firm.truth()["contributions"].to_pandas().groupby("channel")["contribution"].sum()
+        table = model.contributions_.join(truth.rename("truth"))
+        covered += list((table["low"] <= table["truth"]) & (table["truth"] <= table["high"]))
+        errors.append(abs(table["total"].sum() / table["truth"].sum() - 1))
+    assert np.mean(covered) >= 0.6
+    assert max(errors) <= 0.15
 
 
 @pytest.mark.slow

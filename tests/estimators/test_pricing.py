@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -361,6 +362,23 @@ def test_best_price_weighs_chance_against_margin() -> None:
     price, table = WinProbability().fit(X, won).best_price(X, np.arange(60, 150, 5), unit_cost=50.0)
     assert price == table.loc[table["expected_margin"].idxmax(), "price"]
     assert 65 <= price <= 110
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4, 7])
+def test_planted_elasticities_of_the_sample_firm_are_covered(seed: int) -> None:
+    from warehouse.sources.sample.firm import SampleFirm
+
+    firm = SampleFirm(clients=1000, seed=seed, end=dt.date(2026, 10, 31))
+    lines, clients = (firm.table(name).to_pandas() for name in ("invoice_lines", "clients"))
+    table = learn_from_panel(price_panel(lines, clients)).table_
+    truth = firm.truth()["elasticities"].to_pandas().set_index(["service_id", "segment"])
+    table = table.join(truth["elasticity"].rename("truth"))
+    answered = table[table["status"] == "ok"]
+    covered = (answered["low"] <= answered["truth"]) & (answered["truth"] <= answered["high"])
+    assert 0.70 <= covered.mean() <= 0.95
+    assert 1 - len(answered) / len(table) <= 0.30
+    assert (answered["high"] - answered["low"]).median() <= 1.0
 
 
 @pytest.mark.slow
