@@ -11,6 +11,7 @@ from sqlalchemy import Engine, MetaData, Select, Table, create_engine, inspect, 
 from sqlalchemy import types as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from warehouse import contract, duck
 from warehouse.sources.errors import SourceError
@@ -30,7 +31,7 @@ class DatabaseSource:
             parsed = make_url(url)
             if parsed.drivername in ("postgresql", "postgres"):
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self._engine: Engine = create_engine(parsed)
+            self._engine: Engine = create_engine(parsed, poolclass=NullPool)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise SourceError(
                 f"this is not a database URL that can be opened ({error}): expected for instance"
