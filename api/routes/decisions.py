@@ -1,7 +1,5 @@
 """Each model's routes, made from its spec: on-demand decisions and stored ones."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
 RECENCY = "days_since_purchase"
+ENDED = "days_since_ended"
 CLIENT_TABLES = ("invoice_lines", "invoices", "clients", "work_entries", "quotes", "services")
 HORIZON_OF_USUAL = 90
 """Days of the margin at risk; that of a usual quarter is a quarter of the year's."""
@@ -36,12 +37,17 @@ def client_tables(data: Snapshot) -> dict[str, pa.Table]:
 
 
 def client_frame(data: Snapshot, days: Sequence[date]) -> pd.DataFrame:
-    """Columns client_id, as_of (dates) and the features of clients active in the year before."""
+    """Columns client_id, as_of (dates) and the features of clients active in the year before.
+
+    A client who is known to have ended is not active: there is nobody to call or to reprice.
+    """
     tables = client_tables(data)
     found = compute(
         client_features(tables), tables, as_ofs=days, population=client_population(tables)
     )
     frame = found.frame
+    if ENDED in frame:
+        frame = frame[~(frame[ENDED] >= 0)].drop(columns=[ENDED]).reset_index(drop=True)
     return frame.assign(as_of=frame["as_of"].dt.date)
 
 

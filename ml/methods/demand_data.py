@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from ml.methods.lines import sold_lines
+
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
@@ -35,10 +37,13 @@ def demand_panel(data: Snapshot, as_of: date) -> DemandPanel:
     any is a week of none. A source with neither gives its series at their own frequency; several
     values a day are averaged, and a missing period is filled from its neighbours.
     """
-    for table, day in (("invoice_lines", "issued_on"), ("work_entries", "worked_on")):
-        if table in data.tables:
-            rows = data.as_of(table, as_of, ["service_id", day, "quantity"]).to_pandas()
-            return DemandPanel(_weekly(rows, day, as_of), "W-MON", 52, "zero")
+    if "invoice_lines" in data.tables:
+        sold = sold_lines(data, as_of, ["service_id", "issued_on", "quantity"])
+        return DemandPanel(_weekly(sold, "issued_on", as_of), "W-MON", 52, "zero")
+    if "work_entries" in data.tables:
+        columns = ["service_id", "worked_on", "quantity"]
+        work = data.as_of("work_entries", as_of, columns).to_pandas()
+        return DemandPanel(_weekly(work, "worked_on", as_of), "W-MON", 52, "zero")
     rows = data.as_of("series", as_of, ["series_id", "observed_at", "value"]).to_pandas()
     return own_frequency(rows)
 

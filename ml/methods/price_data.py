@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml.estimators.price_panel import panel_controls, price_panel
+from ml.methods.lines import sold_lines
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
@@ -77,9 +78,8 @@ def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
 
 
 def _lines(data: Snapshot, day: date) -> pd.DataFrame:
-    held = data.columns("invoice_lines")
-    wanted = ["client_id", "service_id", "issued_on", "quantity", "unit_price", "cost"]
-    return data.as_of("invoice_lines", day, [c for c in wanted if c in held]).to_pandas()
+    columns = ["client_id", "service_id", "issued_on", "quantity", "unit_price", "cost"]
+    return sold_lines(data, day, columns)
 
 
 def _clients(data: Snapshot, day: date) -> pd.DataFrame | None:
