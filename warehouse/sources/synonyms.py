@@ -10,7 +10,7 @@ from __future__ import annotations
 _CLIENT = (
     "client_id", "customer_id", "account_id", "contact_id", "customer", "client", "contact_name",
     "customer_name", "client_name", "account_name", "customer_no", "customer_number", "account",
-    "contact", "company", "user_id", "buyer_id", "member_id", "household_id",
+    "contact", "company", "user_id", "buyer_id", "member_id", "household_id", "name",
 )  # fmt: skip
 _SERVICE = (
     "service_id", "product_id", "item_id", "sku", "stock_code", "item_code", "inventory_item_code",
