@@ -75,7 +75,7 @@ def names_for(window: Window) -> list[str]:
     if n > season + 1 > 2:
         names.append("seasonal_drift")
     if season > 1 and n >= 2 * season + 4:
-        names += ["seasonal_growth", "mstl"]
+        names.append("mstl")
     return names
 
 
@@ -119,14 +119,6 @@ def _seasonal_drift(window: Window, h: int) -> np.ndarray:
     """Last season moved by what the level has changed since."""
     y, season = window.history.y, window.season_length
     return _seasonal_naive(window, h) + (y[-1] - y[-1 - season])
-
-
-def _seasonal_growth(window: Window, h: int) -> np.ndarray:
-    """Last season, each later one grown by the ratio of the last two seasons' sums."""
-    y, season = window.history.y, window.season_length
-    last, before = float(y[-season:].sum()), float(y[-2 * season : -season].sum())
-    ratio = float(np.clip(last / before, 0.5, 2.0)) if min(last, before) > 0 else 1.0
-    return _seasonal_naive(window, h) * ratio ** (1 + np.arange(h) // season)
 
 
 def _season_of_table(window: Window) -> int:
@@ -194,7 +186,6 @@ _CANDIDATES: dict[str, Callable[[Window, int], np.ndarray]] = {
     "naive": lambda window, h: np.full(h, window.history.y[-1]),
     "mean": lambda window, h: np.full(h, window.recent.mean()),
     "seasonal_drift": _seasonal_drift,
-    "seasonal_growth": _seasonal_growth,
     "ets": _ets,
     "theta": _theta,
     "mstl": _mstl,
