@@ -76,7 +76,7 @@ def sql(
     result = run_query(WarehouseSettings().warehouse_url, query, limit)
     rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
     show(rows, as_json, columns=list(result.columns), empty="no rows")
-    if result.more:
+    if result.truncated:
         note(f"Only the first {limit} rows are shown: raise --limit for more.")
 
 
