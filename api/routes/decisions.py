@@ -27,7 +27,6 @@ SORT = Annotated[
     str | None, Query(description="Columns, separated by commas; `-column` for descending.")
 ]
 PAGING = {"limit", "cursor", "sort"}
-ENTITY_COLUMNS = ("client_id", "item_id", "service_id", "channel", "series_id", "subject_id")
 
 
 def build_router(spec: ModelSpec) -> APIRouter:
@@ -35,7 +34,6 @@ def build_router(spec: ModelSpec) -> APIRouter:
     router = APIRouter(prefix=f"/api/{spec.route}", tags=[spec.title])
     answers, pages = answer_schema(spec), page_schema(spec)
     query_schema: Any = spec.Query
-    entity_column = next(name for name in spec.entity if name in ENTITY_COLUMNS)
 
     @router.post("", response_model=answers, summary=spec.question)
     def decide(request: Request, query: query_schema) -> Any:
@@ -53,7 +51,7 @@ def build_router(spec: ModelSpec) -> APIRouter:
     @router.get(
         "/latest/{entity:path}",
         response_model=pages,
-        summary=f"Stored decisions of one {entity_column}",
+        summary=f"Stored decisions of one {spec.entity_column}",
     )
     def latest_of(
         request: Request,
@@ -62,7 +60,7 @@ def build_router(spec: ModelSpec) -> APIRouter:
         cursor: CURSOR = None,
         sort: SORT = None,
     ) -> Any:
-        only = Filter(entity_column, "eq", entity)
+        only = Filter(spec.entity_column, "eq", entity)
         return _latest(request, spec, [only], limit, cursor, sort, pages, entity)
 
     return router

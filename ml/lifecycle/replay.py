@@ -15,8 +15,6 @@ from warehouse.database import reading
 from warehouse.jsontext import json_texts
 from warehouse.repositories.score_pages import Filter, history
 
-ENTITY_PARTS = ("client_id", "item_id", "service_id", "channel", "series_id", "subject_id")
-
 
 @dataclass(frozen=True)
 class Replayed:
@@ -116,7 +114,7 @@ def _stored(
     unknown = sorted(set(key) - set(spec.entity))
     if unknown:
         raise Refusal(f"{spec.title} has no key part {unknown}; its key is {list(spec.entity)}.")
-    part = next(name for name in spec.entity if name in ENTITY_PARTS)
+    part = spec.entity_column
     with reading(workspace.engine) as connection:
         found = history(connection, spec, [Filter(part, "eq", entity)], as_of, as_of)
     found = [row for row in found if all(str(row[n]).startswith(v) for n, v in key.items())]

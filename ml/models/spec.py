@@ -104,6 +104,11 @@ class ModelSpec:
         return self.name.replace("_", "-")
 
     @property
+    def entity_column(self) -> str:
+        """The key column that ids in URLs and on the command line are of."""
+        return next((name for name in self.entity if name.endswith("_id")), self.entity[0])
+
+    @property
     def scores_table(self) -> str:
         """The warehouse table of its decisions."""
         return f"{self.name}_scores"
