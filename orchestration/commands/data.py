@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from orchestration.commands.output import AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, use_home
+from warehouse.analyst import QueryRefusedError
 from warehouse.repositories.data_versions import OtherSourceError
 from warehouse.repositories.verdicts import NothingToAcceptError
 from warehouse.sources.errors import SourceError
 
-MENDABLE = (SourceError, OtherSourceError, NothingToAcceptError)
+if TYPE_CHECKING:
+    from warehouse.sources.check import TableCheck
+
+MENDABLE = (SourceError, OtherSourceError, NothingToAcceptError, QueryRefusedError)
 
 quality = typer.Typer(help="Quality verdicts: see them, or accept a failed rule.")
 
@@ -38,23 +44,54 @@ def check_source(
     from warehouse.sources.check import check_source as check
 
     report = check(source, WarehouseSettings())
-    present = {table.name for table in report.tables if table.present}
     models = [
         {
             "model": spec.route,
-            "available": spec.lacking(present) is None,
-            "lacks": spec.lacking(present) or "",
+            "available": spec.lacking(report.present) is None,
+            "remark": spec.lacking(report.present) or "",
         }
         for spec in default_registry().values()
     ]
     if as_json:
-        print_json({"tables": [table.to_dict() for table in report.tables], "models": models})
-        return
-    show([table.summary() for table in report.tables], False, title=f"Tables of {source}")
-    for table in report.tables:
-        for problem in table.problems:
-            note(f"[yellow]{table.name}[/]: {problem}")
-    show(models, False, title="Models")
+        print_json({**asdict(report), "absent": report.absent, "models": models})
+    else:
+        show([_looked_at(table) for table in report.tables], False, title=f"Tables of {source}")
+        for table in report.tables:
+            _tell_problems(table)
+        if report.unmatched:
+            note(
+                f"Files that are no table of their own (a mapping may read them): {', '.join(report.unmatched)}"
+            )
+        note(f"Tables that are not there: {', '.join(report.absent) or 'none'}")
+        show(models, False, title="Models")
+    if any(table.verdict == "fail" for table in report.tables):
+        raise typer.Exit(1)
+
+
+def _looked_at(table: TableCheck) -> dict[str, object]:
+    return {
+        "table": table.name,
+        "verdict": table.verdict,
+        "rows": table.rows,
+        "usable": table.usable,
+        "columns": ", ".join(table.columns),
+        "kept_as_extra": ", ".join(table.extra or ()),
+    }
+
+
+def _tell_problems(table: TableCheck) -> None:
+    if table.error:
+        note(f"[red]{table.name}[/]: {escape(table.error)}")
+    for broken in table.failed_rules:
+        note(f"[yellow]{table.name}[/] {broken.severity}: {escape(broken.message)}")
+    for problem in table.problems:
+        where = ", ".join(
+            f"{kind} {one[kind]}"
+            for one in problem.examples
+            for kind in ("row", "line")
+            if kind in one
+        )
+        note(f"[yellow]{table.name}[/]: {problem.count:,} rows: {escape(problem.reason)} ({where})")
 
 
 def init_source(
@@ -63,9 +100,20 @@ def init_source(
     """Read your own files and propose the .sql mappings, beside them and never over anything."""
     from warehouse.sources.mapping import init_source as propose
 
-    proposal = propose(folder)
-    for line in proposal.lines():
-        typer.echo(line)
+    report = propose(folder)
+    rows = [
+        {
+            "file": one.file,
+            "table": one.table or "none",
+            "columns": ", ".join(f"{name} = {sql}" for name, sql in one.columns.items()),
+            "remark": "; ".join(one.notes),
+        }
+        for one in report.proposals
+    ]
+    show(rows, False, title=f"Files of {folder}")
+    for title, paths in (("Written", report.written), ("There already, left alone", report.kept)):
+        if paths:
+            note(f"{title}: {', '.join(path.name for path in paths)}")
     note(f"\nNext: read the proposed files, then `sevenfold check-source folder:{folder}`.")
 
 
