@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from ml.lifecycle.refusals import Refusal
+from ml.refusals import Refusal
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Artifact folders: what a training leaves behind, with sums that prove it is intact.
 
-A version's name ends in a hash of its files, so the same training writes the same version, and
-a retry after a crash writes nothing twice.
+A version's name ends in a hash of what was learned and judged, so the same training writes the
+same version, and a retry after a crash writes nothing twice.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class ArtifactStore:
     ) -> Artifact:
         """Let ``save`` fill a folder, then move it to its version's place in one step.
 
-        The manifest gets ``version`` and ``sha256`` (a sum for each file).
+        The manifest gets ``version`` and ``sha256`` (a sum for each file). A version that is
+        there already and intact stays as it is: it may be serving. Pages (``.md``) say how it
+        compared with the champion of the day, so they are not part of the name.
         """
         home = self.root / model
         home.mkdir(parents=True, exist_ok=True)
@@ -83,14 +85,17 @@ class ArtifactStore:
                 for path in sorted(draft.rglob("*"))
                 if path.is_file()
             }
-            digest = hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:10]
+            learned = {name: sum_ for name, sum_ in sums.items() if not name.endswith(".md")}
+            digest = hashlib.sha256(json.dumps(learned).encode()).hexdigest()[:10]
             version = f"{model}-{as_of:%Y%m%d}-{digest}"
             full = {**manifest, "model": model, "version": version, "sha256": sums}
             (draft / MANIFEST).write_text(json.dumps(full, indent=2, default=str) + "\n")
             final = home / version
             if final.exists():
-                # the same training again, or what a crash left; the newest manifest wins
-                shutil.rmtree(final)
+                try:
+                    return self.open(model, version)
+                except DamagedArtifactError:
+                    shutil.rmtree(final)
             draft.replace(final)
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -6,8 +6,8 @@ import sys
 
 import typer
 
-from ml.lifecycle.refusals import Refusal
 from ml.models import UnknownModelError
+from ml.refusals import Refusal
 from orchestration.commands import data, house, models, pipeline, results
 from orchestration.commands.output import fail
 

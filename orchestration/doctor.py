@@ -11,8 +11,8 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml.artifacts import DamagedArtifactError
-from ml.lifecycle.refusals import Refusal
 from ml.lifecycle.workspace import Workspace
+from ml.refusals import Refusal
 from warehouse.database import reading
 from warehouse.repositories import verdicts
 from warehouse.settings import WarehouseSettings

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
-from ml.lifecycle.refusals import Refusal
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from ml.refusals import DayError, Refusal
 from orchestration.definitions import build_definitions
 from orchestration.jobs import INGEST, daily_job_name, training_job_name
 from warehouse.database import reading
-from warehouse.repositories import models, scores
+from warehouse.repositories import data_versions, models, scores
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -51,6 +50,7 @@ def run_pipeline(
         available = [spec for spec in specs if spec.lacking(tables) is None]
         definitions = _definitions(workspace, available)
         day = as_of or workspace.as_of()
+        _refuse_day(workspace, day)
         steps = []
         for spec in specs:
             lacking = spec.lacking(tables)
@@ -109,6 +109,17 @@ def _scoring_due(workspace: Workspace, spec: ModelSpec, day: date) -> bool:
     return (there.model_version, there.data_version) != present
 
 
+def _refuse_day(workspace: Workspace, day: date) -> None:
+    with reading(workspace.engine) as connection:
+        firm = data_versions.get_firm(connection)
+    first = workspace.settings.start_date or (firm.start_date if firm else None)
+    if day > workspace.yesterday or (first is not None and day < first):
+        raise DayError(
+            f"{day} cannot be scored: days from {first} to {workspace.yesterday}, the newest whole"
+            " one, can (see SEVENFOLD_START_DATE)."
+        )
+
+
 def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definitions:
     from orchestration.state import read_state
 
@@ -123,11 +134,16 @@ def _execute(
     partition: date | None = None,
 ) -> None:
     """Run a job here; a failure comes back as the Refusal or error that caused it."""
-    result: Any = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        partition_key=partition.isoformat() if partition else None,
-        run_config=QUIET,
-        raise_on_error=True,
-    )
+    try:
+        result: Any = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=partition.isoformat() if partition else None,
+            run_config=QUIET,
+            raise_on_error=True,
+        )
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, Refusal):
+            raise failure.__cause__ from None
+        raise
     if not result.success:
         raise RuntimeError(f"the Dagster run {result.run_id} of {job} failed")

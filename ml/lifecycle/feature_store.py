@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ml.lifecycle.refusals import NotAvailableError
 from ml.lifecycle.workspace import Workspace
 from ml.methods.client_data import CLIENT_TABLES, client_tables
+from ml.refusals import NotAvailableError
 
 TABLE = "features/client"
 

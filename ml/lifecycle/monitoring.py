@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from ml.artifacts import Artifact
 from ml.drift import DriftRow, check
-from ml.lifecycle.refusals import NoChampionError
 from ml.lifecycle.training import JUDGED, REFERENCE
 from ml.lifecycle.workspace import Workspace
 from ml.methods.method import Comparison, Judged, Method, Value
 from ml.models import ModelSpec
+from ml.refusals import NoChampionError
 from warehouse.database import reading, writing
 from warehouse.repositories import drift, performance, scores, value
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ml.lifecycle.refusals import Refusal
 from ml.lifecycle.training import lock_hash
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from ml.refusals import Refusal
 from warehouse.database import reading
 from warehouse.jsontext import json_texts
 from warehouse.repositories.score_pages import Filter, history

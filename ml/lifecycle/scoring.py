@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from ml.artifacts import Artifact
-from ml.lifecycle.refusals import NoChampionError
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.models import ModelSpec
+from ml.refusals import NoChampionError
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
 from warehouse.repositories import models, scores

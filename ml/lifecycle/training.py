@@ -17,8 +17,9 @@ from ml.artifacts import FITTED, Artifact
 from ml.gate import GateVerdict, judge_candidate
 from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
-from ml.methods.method import Comparison, Judged, Method
+from ml.methods.method import Comparison, Judged, Method, NotEnoughDataError
 from ml.models import ModelSpec
+from ml.refusals import TooLittleDataError
 from warehouse.database import writing
 from warehouse.faults import reach
 from warehouse.repositories import models
@@ -61,14 +62,17 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     workspace.require_fit(spec, data)
     as_of = workspace.as_of()
     method = workspace.method(spec)
-    judged = method.backtest(data, as_of)
+    try:
+        judged = method.backtest(data, as_of)
+        fitted = method.learn(data, as_of)
+    except NotEnoughDataError as error:
+        raise TooLittleDataError(str(error)) from error
     if judged is None:
         raise AssertionError("a backtest without `after` judges or raises")
     comparison = method.compare(judged)
     reigning = workspace.champion(spec)
     against = _against_champion(method, data, as_of, reigning)
     gate = judge_candidate(spec.gate, comparison, against, reigning is not None)
-    fitted = method.learn(data, as_of)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
     known_through = method.known_through(as_of)
     manifest: dict[str, Any] = {
@@ -117,8 +121,12 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         details={"run_id": run_id, "basis": comparison.basis, "rows": comparison.rows},
     )
     with writing(workspace.engine) as connection:
-        if models.get(connection, artifact.version) is None:
+        there = models.get(connection, artifact.version)
+        if there is None:
             models.register(connection, version)
+        else:
+            # The same training again: the verdict that it got then is the one that counts.
+            gate = GateVerdict(there.gate["passed"], tuple(there.gate["reasons"]))
     return Trained(artifact.version, data.id, known_through, comparison, gate)
 
 

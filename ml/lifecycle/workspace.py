@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from ml.artifacts import Artifact, ArtifactStore
-from ml.lifecycle.refusals import NoDataError, NotAvailableError, QualityError
 from ml.models import ModelSpec, Registry, default_registry
 from ml.models.spec import load
+from ml.refusals import NoDataError, NotAvailableError, QualityError
 from ml.settings import MlSettings
 from warehouse import scored
 from warehouse.database import connect, reading

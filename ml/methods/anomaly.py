@@ -27,10 +27,10 @@ from ml.methods.method import (
     Frames,
     Judged,
     Method,
-    NotEnoughDataError,
     QueryError,
     Value,
 )
+from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot

@@ -19,7 +19,8 @@ import pandas as pd
 from ml.methods.calendar import month_ends
 from ml.methods.client_data import client_frame, first_event
 from ml.methods.frames import by_day, records
-from ml.methods.method import Answer, Frames, Judged, Method, NotEnoughDataError, QueryError
+from ml.methods.method import Answer, Frames, Judged, Method, QueryError
+from ml.refusals import NotEnoughDataError
 from ml.settings import parse_reasons
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.methods.method import NotEnoughDataError
+from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot

@@ -25,10 +25,6 @@ Frames = Mapping[str, pd.DataFrame]
 """What a decision reads, known by the end of one day: named frames."""
 
 
-class NotEnoughDataError(ValueError):
-    """The source has too little to learn from; the message says what and how much is missing."""
-
-
 class QueryError(ValueError):
     """An on-demand question that cannot be answered; ``pointer`` is the JSON pointer at fault."""
 

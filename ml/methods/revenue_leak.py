@@ -17,9 +17,9 @@ from ml.methods.method import (
     Frames,
     Judged,
     Method,
-    NotEnoughDataError,
     Value,
 )
+from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot

@@ -15,9 +15,21 @@ class NotAvailableError(Refusal):
     """The source lacks tables that the model needs."""
 
 
+class TooLittleDataError(Refusal):
+    """The source's past is too short, or too thin, to learn from."""
+
+
+class DayError(Refusal):
+    """A day that cannot be scored: not over yet, or before the firm's first month."""
+
+
 class NoChampionError(Refusal):
     """No candidate passed the gate yet, so nothing is scored."""
 
 
 class QualityError(Refusal):
     """A table that the model uses failed its quality verdict, and nobody accepted that."""
+
+
+class NotEnoughDataError(Refusal):
+    """The source has too little to learn from; the message says what and how much is missing."""
