@@ -15,10 +15,6 @@ class NotAvailableError(Refusal):
     """The source lacks tables that the model needs."""
 
 
-class TooLittleDataError(Refusal):
-    """The source's past is too short, or too thin, to learn from."""
-
-
 class DayError(Refusal):
     """A day that cannot be scored: not over yet, or before the firm's first month."""
 

@@ -135,7 +135,7 @@ def _execute(
 ) -> None:
     """Run a job here; a failure comes back as the Refusal or error that caused it."""
     try:
-        result: Any = definitions.resolve_job_def(job).execute_in_process(
+        result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=partition.isoformat() if partition else None,
             run_config=QUIET,

@@ -17,9 +17,8 @@ from ml.artifacts import FITTED, Artifact
 from ml.gate import GateVerdict, judge_candidate
 from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
-from ml.methods.method import Comparison, Judged, Method, NotEnoughDataError
+from ml.methods.method import Comparison, Judged, Method
 from ml.models import ModelSpec
-from ml.refusals import TooLittleDataError
 from warehouse.database import writing
 from warehouse.faults import reach
 from warehouse.repositories import models
@@ -62,11 +61,8 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     workspace.require_fit(spec, data)
     as_of = workspace.as_of()
     method = workspace.method(spec)
-    try:
-        judged = method.backtest(data, as_of)
-        fitted = method.learn(data, as_of)
-    except NotEnoughDataError as error:
-        raise TooLittleDataError(str(error)) from error
+    judged = method.backtest(data, as_of)
+    fitted = method.learn(data, as_of)
     if judged is None:
         raise AssertionError("a backtest without `after` judges or raises")
     comparison = method.compare(judged)
