@@ -59,9 +59,8 @@ def check_source(
         for table in report.tables:
             _tell_problems(table)
         if report.unmatched:
-            note(
-                f"Files that are no table of their own (a mapping may read them): {', '.join(report.unmatched)}"
-            )
+            others = ", ".join(report.unmatched)
+            note(f"Files that are no table of their own (a mapping may read them): {others}")
         note(f"Tables that are not there: {', '.join(report.absent) or 'none'}")
         show(models, False, title="Models")
     if any(table.verdict == "fail" for table in report.tables):
