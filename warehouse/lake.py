@@ -95,7 +95,7 @@ class Lake:
         opened = self._open(table, version)
         chosen = list(columns) if columns is not None else None
         filters = list(partitions) if partitions is not None else None
-        return opened.to_pyarrow_table(partitions=filters, columns=chosen)
+        return opened.to_pyarrow_table(filters=filters, columns=chosen)
 
     def append(self, table: str, rows: Any, *, note: Mapping[str, str], fresh: bool = False) -> int:
         """Append an Arrow table or reader and return the new version; new columns are added.
