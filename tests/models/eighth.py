@@ -23,11 +23,11 @@ from ml.methods.method import (
     Frames,
     Judged,
     Method,
-    NotEnoughDataError,
     QueryError,
     Value,
 )
 from ml.models import Decision, Gate, ModelSpec, Picture, Query
+from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
