@@ -225,14 +225,32 @@ def _solve(
     effects = np.zeros(design.shape[1])
     rate = np.clip(np.average(y, weights=weight), 1e-6, 1 - 1e-6)
     effects[0] = np.log(rate / (1 - rate))
-    for _ in range(25):
+    loss = _penalised_loss(design @ effects, y, weight, ridge, effects)
+    for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(design @ effects, -30, 30)))
         slope = design.T @ (weight * (y - chance)) - ridge * effects
         curvature = np.maximum(weight * chance * (1 - chance), 1e-9)
         gram = design.T @ (design * curvature[:, None])
         gram[np.diag_indices_from(gram)] += ridge
         step = np.linalg.solve(gram, slope)
-        effects += step
+        # A full step may overshoot to where every chance is 0 or 1, and the next one then has no
+        # end: the free intercept meets no curvature there.
+        for _halving in range(30):
+            tried = effects + step
+            reached = _penalised_loss(design @ tried, y, weight, ridge, tried)
+            if reached <= loss + 1e-9 * abs(loss):
+                break
+            step = step / 2
+        else:
+            break
+        effects, loss = tried, reached
         if np.abs(step).max() < 1e-8:
             break
     return effects
+
+
+def _penalised_loss(
+    odds: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: np.ndarray, effects: np.ndarray
+) -> float:
+    """Minus the log-likelihood of log-odds, and half the ridge penalty."""
+    return float(weight @ (np.logaddexp(0.0, odds) - y * odds) + 0.5 * (ridge @ effects**2))
