@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -18,16 +20,17 @@ from ml.lifecycle.workspace import Workspace
 from ml.refusals import Refusal
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
-from tests.small_firm import LAST, lines, write_csv
+from tests.small_firm import LAST, Firm, lines, write_csv
 from warehouse.database import writing
 from warehouse.repositories import models
 
 DAY = date(2025, 4, 30)
 
 
-@pytest.fixture
-def moved_on(life: Life) -> Iterator[Workspace]:
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A day was scored; since then old rows changed, newer ones came, and a new champion."""
+    life = Life(Firm(tmp_path_factory.mktemp("history")))
     early = life.ingested(DAY)
     train(early, EIGHTH, "run-1")
     promote_if_passed(early, EIGHTH, "me")
@@ -43,7 +46,16 @@ def moved_on(life: Life) -> Iterator[Workspace]:
         models.promote(
             connection, EIGHTH.name, trained.version, "newer", "me", datetime.now(tz=UTC)
         )
-    return late
+    life.close()
+    return life.firm.folder
+
+
+@pytest.fixture
+def moved_on(history: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """A copy of that home, which a test may damage."""
+    life = Life(Firm(Path(shutil.copytree(history, tmp_path / "firm"))))
+    yield life.on(LAST)
+    life.close()
 
 
 def test_a_decision_is_equal_bit_for_bit_after_newer_data_and_a_newer_champion(
