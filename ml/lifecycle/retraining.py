@@ -10,6 +10,8 @@ from ml.models import ModelSpec
 from warehouse.database import reading
 from warehouse.repositories import drift, models, performance, scores
 
+DAYS_A_SNAPSHOT = 30
+
 
 @dataclass(frozen=True)
 class Retraining:
@@ -23,15 +25,16 @@ class Retraining:
 def retraining_due(workspace: Workspace, spec: ModelSpec) -> Retraining:
     """Due where a verdict asks for it, the cooldown has passed and enough labels are new.
 
-    Reads the newest drift verdict and the newest live performance of the champion. New labels
-    are the live decisions whose horizon ended since the champion's training.
+    Reads the newest drift verdict and the newest live performance of the champion. Trainings
+    learn from one snapshot a month, so each day of data that came since the champion's training
+    makes a thirtieth of a snapshot's labels known, whether or not anybody scored that long ago.
     """
     with reading(workspace.engine) as connection:
         champion = models.champion(connection, spec.name)
         newest = models.latest(connection, spec.name)
         drifted = drift.overall(connection, spec.name, 1)
         measured = performance.over_time(connection, spec.name, spec.gate.metric, 1)
-        days = scores.days(connection, spec.name, 400)
+        scored = scores.newest_day(connection, spec.name)
     if champion is None or newest is None:
         return Retraining(False, f"{spec.title} has no champion: its schedule trains it.")
     cause = None
@@ -52,12 +55,8 @@ def retraining_due(workspace: Workspace, spec: ModelSpec) -> Retraining:
         return Retraining(
             False, f"{cause}, but the last training cools down until {ready_at:%F %R}."
         )
-    horizon = timedelta(days=spec.horizon_days)
-    labels = sum(
-        day.rows
-        for day in days
-        if champion.trained_as_of < day.as_of + horizon <= workspace.yesterday
-    )
+    days = (workspace.as_of() - champion.trained_as_of).days
+    labels = (scored.rows if scored else 0) * days // DAYS_A_SNAPSHOT
     least = workspace.ml.retrain_min_labels
     if labels < least:
         return Retraining(False, f"{cause}, but only {labels} labels are new; {least} are needed.")

@@ -1,0 +1,166 @@
+"""What starts runs by itself: missing drift verdicts and due retraining."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from ml.lifecycle.retraining import retraining_due
+from ml.lifecycle.scoring import score
+from ml.lifecycle.training import promote_if_passed, train
+from ml.lifecycle.workspace import Workspace
+from orchestration.definitions import build_definitions
+from orchestration.resources import resources
+from tests.lifecycle.conftest import Life
+from tests.models.eighth import EIGHTH
+from tests.small_firm import LAST
+from warehouse.database import writing
+from warehouse.repositories import drift, performance
+
+LATER = LAST + timedelta(days=60)
+
+
+def tick(workspace: Workspace, kind: str) -> dg.RunRequest | str:
+    """The one run that the sensor asks for, or why it asks for none."""
+    definitions = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", workspace)
+    sensor = definitions.resolve_sensor_def(f"{EIGHTH.name}_{kind}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance,
+            repository_def=definitions.get_repository_def(),
+            resources=dict(resources(workspace)),
+        )
+        data = sensor.evaluate_tick(context)
+    if data.run_requests:
+        [request] = data.run_requests
+        return request
+    assert data.skip_message
+    return data.skip_message
+
+
+@pytest.fixture
+def scored(life: Life) -> Workspace:
+    """A champion since 1 July, and a day scored; the clock stands two months later."""
+    workspace = life.ingested()
+    train(workspace, EIGHTH, "run-1")
+    promote_if_passed(workspace, EIGHTH, "me")
+    later = life.ingested(LATER, retrain_min_labels=80)
+    score(later, EIGHTH, [LAST + timedelta(days=n) for n in (1, 2, 3, 4, 5, 60)], "daily")
+    return later
+
+
+def say_drift(workspace: Workspace, day: date, verdict: str = "drift", version: str = "") -> None:
+    champion = workspace.champion(EIGHTH)
+    assert champion is not None
+    version = version or champion.version
+    found = drift.DriftVerdict(
+        EIGHTH.name,
+        day,
+        version,
+        "",
+        "drifted_share",
+        0.5,
+        0.3,
+        100,
+        verdict,  # type: ignore[arg-type]
+    )
+    with writing(workspace.engine) as connection:
+        drift.replace(connection, EIGHTH.name, day, version, [found])
+
+
+def say_worse(workspace: Workspace, basis: str = "live") -> None:
+    champion = workspace.champion(EIGHTH)
+    assert champion is not None
+    figure = performance.Performance(
+        EIGHTH.name,
+        LATER,
+        champion.version,
+        "mae",
+        basis,
+        9.0,
+        8.0,
+        50,
+        False,
+        "worse",  # type: ignore[arg-type]
+    )
+    with writing(workspace.engine) as connection:
+        performance.record_all(connection, [figure])
+
+
+def test_the_drift_sensor_checks_the_newest_scored_day_once(scored: Workspace) -> None:
+    request = tick(scored, "drift")
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == LATER.isoformat()
+    assert request.run_key == f"repeat_orders:drift:{LATER}:daily"
+    say_drift(scored, LATER, "ok")
+    assert tick(scored, "drift") == f"{LATER} was checked: ok."
+
+
+def test_the_drift_sensor_waits_for_the_first_scores(life: Life) -> None:
+    assert tick(life.ingested(), "drift") == "Repeat orders was not scored yet."
+
+
+def test_nothing_is_retrained_without_a_verdict_that_asks_for_it(scored: Workspace) -> None:
+    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+    say_drift(scored, LATER, "ok")
+    say_worse(scored, "backtest")
+    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+
+
+def test_a_drift_verdict_starts_one_run_for_each_cause(scored: Workspace) -> None:
+    say_drift(scored, LATER)
+    first, again = tick(scored, "retraining"), tick(scored, "retraining")
+    assert isinstance(first, dg.RunRequest)
+    assert isinstance(again, dg.RunRequest)
+    champion = scored.champion(EIGHTH)
+    assert champion is not None
+    assert first.run_key == f"repeat_orders:{champion.version}:drift on {LATER}"
+    assert again.run_key == first.run_key
+    assert first.tags["sevenfold/why"] == f"drift on {LATER}; 80 new labels."
+
+
+def test_decisions_worse_than_the_baseline_start_a_training(scored: Workspace) -> None:
+    say_worse(scored)
+    request = tick(scored, "retraining")
+    assert isinstance(request, dg.RunRequest)
+    assert "mae worse than the last 30 days" in (request.run_key or "")
+
+
+def test_drift_of_an_earlier_champion_is_no_cause(scored: Workspace) -> None:
+    say_drift(scored, LATER, version="repeat_orders-19990101-0000000000")
+    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+
+
+def test_a_training_cools_down(life: Life, scored: Workspace) -> None:
+    say_drift(scored, LATER)
+    trained = train(scored, EIGHTH, "run-2")
+    say_drift(scored, LATER)
+    said = tick(scored, "retraining")
+    assert isinstance(said, str)
+    ready = datetime(LATER.year, LATER.month, LATER.day, 8, tzinfo=UTC) + timedelta(days=8)
+    assert said == f"drift on {LATER}, but the last training cools down until {ready:%F %R}."
+    later = life.on(LATER + timedelta(days=8), retrain_min_labels=80)
+    request = tick(later, "retraining")
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == f"repeat_orders:{trained.version}:drift on {LATER}"
+
+
+def test_too_few_new_labels_are_said(life: Life, scored: Workspace) -> None:
+    say_drift(scored, LATER)
+    strict = life.on(LATER, retrain_min_labels=81)
+    assert tick(strict, "retraining") == (
+        f"drift on {LATER}, but only 80 labels are new; 81 are needed."
+    )
+
+
+def test_labels_become_known_with_the_data_and_not_with_the_decisions(life: Life) -> None:
+    """A week after the first training nobody's decision is a horizon old, yet labels are new."""
+    workspace = life.ingested()
+    train(workspace, EIGHTH, "run-1")
+    promote_if_passed(workspace, EIGHTH, "me")
+    later = life.ingested(LAST + timedelta(days=15), retrain_min_labels=20)
+    score(later, EIGHTH, [LAST + timedelta(days=15)], "daily")
+    say_drift(later, LAST + timedelta(days=15))
+    assert retraining_due(later, EIGHTH).reason.endswith("; 20 new labels.")
