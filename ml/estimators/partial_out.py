@@ -74,7 +74,10 @@ def robust_covariance(
     if clusters is not None:
         count = int(clusters.max()) + 1
         scores = np.column_stack(
-            [np.bincount(clusters, weights=scores[:, c], minlength=count) for c in range(x.shape[1])]
+            [
+                np.bincount(clusters, weights=scores[:, c], minlength=count)
+                for c in range(x.shape[1])
+            ]
         )
         scores *= np.sqrt(count / max(count - 1, 1))
     return np.asarray(bread @ (scores.T @ scores) @ bread)

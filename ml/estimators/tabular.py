@@ -83,9 +83,7 @@ class TabularEncoder:
             try:
                 return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
             except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"column {name!r} was numeric when fitted, now {error}"
-                ) from error
+                raise ValueError(f"column {name!r} was numeric when fitted, now {error}") from error
         values = column.astype(object).where(column.notna(), None)
         texts = [None if value is None else str(value) for value in values]
         codes = pd.Index(known, dtype=object).get_indexer(pd.Index(texts, dtype=object))
