@@ -35,9 +35,6 @@ class MlSettings(BaseSettings):
     reprice_acceptance: float = Field(
         0.5, ge=0, le=1, description="Share of repriced clients that accept the new price."
     )
-    target_margin_rate: float = Field(
-        0.3, gt=0, lt=1, description="Margin per revenue that repricing aims at."
-    )
     recovery_rate: float = Field(
         0.7, ge=0, le=1, description="Share of a confirmed leak that is really recovered."
     )

@@ -115,10 +115,12 @@ class ModelSpec:
 
     def lacking(self, tables: Collection[str]) -> str | None:
         """None where the model is available, else one sentence naming what is missing."""
-        gaps = [sorted(need - set(tables)) for need in self.needs]
+        gaps = [need - set(tables) for need in self.needs]
         if not all(gaps):
             return None
-        ways = " or ".join(" and ".join(gap) for gap in gaps)
+        # a way that another one is part of would only be longer
+        shortest = [gap for gap in dict.fromkeys(gaps) if not any(other < gap for other in gaps)]
+        ways = " or ".join(" and ".join(sorted(gap)) for gap in shortest)
         return f"{self.title} is not available: the source lacks {ways}."
 
     def estimator_class(self) -> Any:
