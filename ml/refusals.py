@@ -29,3 +29,7 @@ class QualityError(Refusal):
 
 class NotEnoughDataError(Refusal):
     """The source has too little to learn from; the message says what and how much is missing."""
+
+
+class OtherColumnsError(Refusal):
+    """A version learned from columns that today's code or data does not give."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ml.lifecycle.deciding import decide
 from ml.lifecycle.training import lock_hash
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
@@ -74,8 +75,9 @@ def replay(
 ) -> Replayed:
     """Compute the decision on ``entity`` of that day again.
 
-    ``key`` gives further key parts by name. Raises Refusal where nothing was stored, or where
-    several decisions fit and the key must say which.
+    ``key`` gives further key parts by name. Raises Refusal where nothing was stored, where
+    several decisions fit and the key must say which, or where today's code makes other columns
+    than the version learned from.
     """
     stored = _stored(workspace, spec, entity, as_of, key)
     data = workspace.snapshot(stored["data_version"])
@@ -83,7 +85,7 @@ def replay(
     method = workspace.method(spec)
     fitted = method.load(artifact.fitted_folder)
     inputs = method.inputs(data, [as_of])[as_of]
-    frame = method.decide(fitted, inputs, as_of, "all")
+    frame = decide(method, fitted, inputs, as_of, "all", artifact.version)
     wanted = {name: stored[name] for name in spec.entity}
     match = [
         row

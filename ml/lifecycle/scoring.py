@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ml.artifacts import Artifact
+from ml.lifecycle.deciding import decide
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.models import ModelSpec
 from ml.refusals import NoChampionError
@@ -59,7 +60,14 @@ def score(
             artifact, origin = champions[day]
             if artifact.version not in loaded:
                 loaded[artifact.version] = method.load(artifact.fitted_folder)
-            frame = method.decide(loaded[artifact.version], inputs[day], day, workspace.ml.reasons)
+            frame = decide(
+                method,
+                loaded[artifact.version],
+                inputs[day],
+                day,
+                workspace.ml.reasons,
+                artifact.version,
+            )
             online = method.online(inputs[day], frame)
             stamp = scores.Stamp(
                 model_version=artifact.version,

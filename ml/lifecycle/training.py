@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.artifacts import FITTED, Artifact
+from ml.estimators.tabular import ColumnMismatchError
 from ml.gate import GateVerdict, judge_candidate
 from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
@@ -67,8 +68,8 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         raise AssertionError("a backtest without `after` judges or raises")
     comparison = method.compare(judged)
     reigning = workspace.champion(spec)
-    against = _against_champion(method, data, as_of, reigning)
-    gate = judge_candidate(spec.gate, comparison, against, reigning is not None)
+    against, comparable = _against_champion(method, data, as_of, reigning)
+    gate = judge_candidate(spec.gate, comparison, against, comparable)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
     known_through = method.known_through(as_of)
     manifest: dict[str, Any] = {
@@ -151,17 +152,24 @@ def lock_hash() -> str:
 
 def _against_champion(
     method: Method, data: Snapshot, as_of: date, champion: Artifact | None
-) -> tuple[Comparison, Comparison] | None:
-    """Candidate and champion on days that the champion's training did not know."""
+) -> tuple[tuple[Comparison, Comparison] | None, bool]:
+    """Candidate and champion on days that the champion's training did not know.
+
+    Also whether they can be compared at all: a champion that learned from columns which are
+    gone cannot decide any more, so it must not stand in the way of one that can.
+    """
     if champion is None:
-        return None
-    theirs: Judged | None = method.backtest(
-        data, as_of, method.load(champion.fitted_folder), after=champion.known_through
-    )
+        return None, False
+    try:
+        theirs: Judged | None = method.backtest(
+            data, as_of, method.load(champion.fitted_folder), after=champion.known_through
+        )
+    except ColumnMismatchError:
+        return None, False
     ours = method.backtest(data, as_of, after=champion.known_through)
     if theirs is None or ours is None:
-        return None
-    return method.compare(ours), method.compare(theirs)
+        return None, True
+    return (method.compare(ours), method.compare(theirs)), True
 
 
 def _text_hash(text: str) -> str:
