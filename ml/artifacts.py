@@ -12,12 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
 FITTED = "fitted"
+DRAFT = ".draft-"
 
 
 class DamagedArtifactError(RuntimeError):
@@ -77,7 +78,7 @@ class ArtifactStore:
         """
         home = self.root / model
         home.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=home))
         try:
             save(draft)
             sums = {
@@ -100,6 +101,17 @@ class ArtifactStore:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return Artifact(final, full)
+
+    def remove_drafts(self, before: datetime) -> int:
+        """Remove what trainings that died before that time left unfinished; returns how many."""
+        old = [
+            draft
+            for draft in self.root.glob(f"*/{DRAFT}*")
+            if draft.stat().st_mtime < before.timestamp()
+        ]
+        for draft in old:
+            shutil.rmtree(draft)
+        return len(old)
 
     def open(self, model: str, version: str, verify: bool = True) -> Artifact:
         """The artifact of a version, its sums checked unless told otherwise."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, String, Table, and_, delete
 from sqlalchemy.types import TypeEngine
 
-from warehouse import pgcopy
+from warehouse import faults, pgcopy
 from warehouse.columns import arrow_column, arrow_table
 from warehouse.database import is_postgres
 
@@ -102,7 +102,7 @@ def _copy(
     # The queue lets the next rows be encoded while the server stores the ones before.
     with raw.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
         copy.write(pgcopy.HEADER)
-        for batch in data.to_batches(max_chunksize=_ROWS_A_COPY):
+        for batch in _batches(data, _ROWS_A_COPY):
             copy.write(memoryview(pgcopy.rows(batch.columns, fixed, len(names))))
         copy.write(pgcopy.TRAILER)
 
@@ -135,8 +135,17 @@ def _literal(connection: Connection, table: Table, name: str, value: Any) -> str
 
 
 def _python_rows(data: pa.Table) -> Iterator[tuple[Any, ...]]:
-    for batch in data.to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in _batches(data, _ROWS_AT_ONCE):
         yield from zip(*(_python_values(column) for column in batch.columns), strict=True)
+
+
+def _batches(data: pa.Table, most: int) -> Iterator[pa.RecordBatch]:
+    """The rows in parts of at most ``most``, and in two at least."""
+    half = max(1, -(-data.num_rows // 2))
+    for number, batch in enumerate(data.to_batches(max_chunksize=min(most, half))):
+        if number == 1:
+            faults.reach("bulk-half")
+        yield batch
 
 
 def _python_values(column: pa.Array) -> Iterable[Any]:

@@ -6,6 +6,14 @@ import os
 import signal
 
 VARIABLE = "SEVENFOLD_FAULT"
+POINTS = (
+    "lake-committed",  # the lake holds the new versions, the warehouse does not know them
+    "verdict",  # the data version is written, its verdicts are not; one transaction
+    "artifact-files",  # what was learned lies in a draft folder
+    "artifact-complete",  # the artifact is in place, its row is not
+    "score-write",  # decisions are made, nothing is written
+    "bulk-half",  # half of a partition's rows are written, in an open transaction
+)
 
 
 def reach(point: str) -> None:
@@ -13,5 +21,7 @@ def reach(point: str) -> None:
 
     SIGKILL, since no handler, ``finally`` or transaction may get the chance to tidy up.
     """
+    if point not in POINTS:
+        raise ValueError(f"no fault point is named {point!r}; there are {POINTS}")
     if os.environ.get(VARIABLE) == point:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ml.lifecycle.workspace import Workspace
-from warehouse.database import reading, writing
+from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import data_versions, models, scores
 from warehouse.snapshot import raw
+
+DRAFTS_STAY = timedelta(days=1)
+"""No training takes that long; what is older was left by one that died."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def purge(workspace: Workspace) -> Purged:
         if newest is not None:
             named.add(newest.snapshot)
         kept = [found for name in named if (found := data_versions.get(connection, name))]
-    files = 0
+    files = workspace.artifacts.remove_drafts(utc_now() - DRAFTS_STAY)
     for table in sorted({table for version in kept for table in version.table_versions}):
         keep = {v.table_versions[table] for v in kept if table in v.table_versions}
         files += len(workspace.lake.vacuum(raw(table), keep))
