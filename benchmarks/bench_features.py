@@ -1,25 +1,24 @@
 """24 monthly snapshots of client features: the engine against DuckDB, Polars and pandas.
 
-Run ``python -m benchmarks.bench_features --rows 10000000``. Every engine reads the same Parquet
-file of invoice lines in a process of its own and gives the same frame: same rows, and column
-totals equal to 1e-9. Ratios are of wall-clock time from file to frame, with CPU time beside it for
-busy machines; peak memory is the process's own. ``--growth`` shows 1, 3 and 10 million lines.
+Every engine reads the same Parquet file of invoice lines in a process of its own and gives the same
+frame: same rows, and column totals equal to 1e-9, which is checked. Times are from file to frame,
+without imports. Then the engine alone on a tenth and three tenths of the lines.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
-import multiprocessing
-import resource
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import Benchmark, Cost, Row, at_least, isolated, timed
+
+GOALS = {"duckdb": at_least(4), "polars": at_least(4), "pandas": at_least(10)}
+PEAK_GOAL_MB = 2000
 WINDOWS = (30, 60, 90, 180, 365)
 DAYS_OF_HISTORY = 3 * 365
 LAST = date(2025, 12, 31)
@@ -260,73 +259,63 @@ IMPORTS = {
 }
 
 
-def _measure(engine: str, path: str, answer: Any) -> None:
-    """In a child: time without imports, peak memory in MB, and column totals of the frame."""
+def measure(engine: str, path: Path) -> tuple[Cost, int, dict[str, float]]:
+    """What an engine took without its imports, its rows, and column totals of its frame."""
     for name in IMPORTS[engine]:
         importlib.import_module(name)
-    started, cpu = time.perf_counter(), time.process_time()
-    frame = ENGINES[engine](Path(path))
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    frame, cost = timed(lambda: ENGINES[engine](path))
     figures = frame.drop(columns=["client_id", "as_of"]).astype("float64")
-    sums = {name: float(figures[name].sum()) for name in sorted(figures.columns)}
-    answer.send(
-        {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak, "rows": len(frame), "sums": sums}
-    )
+    return cost, len(frame), {name: float(figures[name].sum()) for name in figures.columns}
 
 
-def measure(engine: str, path: Path) -> dict[str, Any]:
-    """Run one engine in a fresh process."""
-    spawn = multiprocessing.get_context("spawn")
-    receiver, sender = spawn.Pipe(duplex=False)
-    child = spawn.Process(target=_measure, args=(engine, str(path), sender))
-    child.start()
-    sender.close()
-    try:
-        found: dict[str, Any] = receiver.recv()
-    except EOFError as error:
-        raise RuntimeError(f"{engine}: the process died, see its message above") from error
-    child.join()
-    return found
+def require_same(
+    engine: str, ours: tuple[int, dict[str, float]], theirs: tuple[int, dict[str, float]]
+) -> None:
+    """Raise RuntimeError where the frames differ in rows or in a column's total by 1e-9."""
+    (rows, sums), (other_rows, other_sums) = ours, theirs
+    differing = [
+        name
+        for name, total in sums.items()
+        if abs(total - other_sums[name]) > 1e-9 * max(1.0, abs(total))
+    ]
+    if rows != other_rows or differing:
+        raise RuntimeError(f"{engine} gives {other_rows:,} rows for {rows:,}, other {differing}")
 
 
-def same_figures(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Same rows, and column totals equal to 1e-9."""
-    return one["rows"] == other["rows"] and all(
-        abs(one["sums"][name] - other["sums"][name]) <= 1e-9 * max(1.0, abs(one["sums"][name]))
-        for name in one["sums"]
-    )
-
-
-def main() -> None:
-    """Print the table, and one JSON line for machines."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--clients", type=int, default=100_000)
-    parser.add_argument("--engines", default=",".join(ENGINES))
-    parser.add_argument("--growth", action="store_true", help="ours at 1, 3 and 10 million lines")
-    chosen = parser.parse_args()
-    results: dict[str, Any] = {}
+def run(rows: int, clients: int) -> Iterator[Row]:
+    """A row for each other engine, then two of growth."""
+    size = f"{rows:,} lines, {clients:,} clients"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lines.parquet"
-        if chosen.growth:
-            for rows in (1_000_000, 3_000_000, 10_000_000):
-                write_lines(path, rows, chosen.clients)
-                results[f"{rows:,}"] = measure("sevenfold", path)
-        else:
-            write_lines(path, chosen.rows, chosen.clients)
-            for engine in chosen.engines.split(","):
-                results[engine] = measure(engine, path)
-    base = next(iter(results.values()))
-    for name, found in results.items():
-        agrees = "" if chosen.growth else f"  same figures: {same_figures(base, found)}"
-        print(
-            f"{name:>12}  {found['seconds']:8.2f} s  {found['seconds'] / base['seconds']:6.1f} x"
-            f"  cpu {found['cpu_seconds']:8.2f} s"
-            f"  peak {found['peak_mb']:7.0f} MB  {found['rows']:,} rows{agrees}"
-        )
-    print(json.dumps({n: {k: v for k, v in f.items() if k != "sums"} for n, f in results.items()}))
+        write_lines(path, rows, clients)
+        ours, *result = isolated(measure, "sevenfold", path)
+        for engine, goal in GOALS.items():
+            theirs, *other = isolated(measure, engine, path)
+            require_same(engine, tuple(result), tuple(other))
+            what = f"24 snapshots of features, {size}"
+            yield Row(
+                what, f"{engine} ({theirs.peak_mb:,.0f} MB)", ours, theirs, goal, PEAK_GOAL_MB
+            )
+        smallest: tuple[int, Cost] | None = None
+        for part in (rows // 10, rows * 3 // 10, rows):
+            if part < rows:
+                write_lines(path, part, clients)
+                cost = isolated(measure, "sevenfold", path)[0]
+            else:
+                cost = ours
+            base = (f"{smallest[0]:,} lines", smallest[1]) if smallest else ("", None)
+            yield Row(f"growth: {part:,} lines", base[0], cost, base[1], None, PEAK_GOAL_MB)
+            smallest = smallest or (part, cost)
 
+
+BENCHMARK = Benchmark(
+    name="features",
+    question="24 monthly snapshots of features against DuckDB, Polars and pandas.",
+    run=run,
+    full={"rows": 10_000_000, "clients": 100_000},
+    quick={"rows": 20_000, "clients": 500},
+    minutes=15,
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

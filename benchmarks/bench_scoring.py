@@ -1,45 +1,41 @@
-"""Batch scoring against LightGBM's bare predict on the same matrix; prints both ratios.
+"""Batch scoring against LightGBM's bare predict on the same matrix.
 
-Run: ``python benchmarks/bench_scoring.py [--rows 100000] [--columns 40]``. Best of several turns:
-a model's whole call (DataFrame in) over ``Booster.predict`` of its own boosters on a ready matrix.
+A model's whole call (DataFrame in) over ``Booster.predict`` of its own boosters on a ready matrix,
+taking turns; with reasons against ``predict(pred_contrib=True)``.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from ml.estimators.churn import ChurnClassifier
-from ml.estimators.profitability import MarginRegressor
-from ml.estimators.threads import num_threads
+from benchmarks.harness import Benchmark, Row, at_most, best_of
 
 TRAINING_ROWS = 20_000
-PLAIN_BOUND, REASONS_BOUND = 2.0, 1.5
+PLAIN, REASONS = at_most(2), at_most(1.5)
 
 
-def main() -> None:
-    """Fit both models on planted data and print a line for each ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--columns", type=int, default=40)
-    given = parser.parse_args()
-    X, chance, margin = planted(given.rows, given.columns)
+def run(rows: int, columns: int) -> Iterator[Row]:
+    """Fit both models on planted data; two rows for each."""
+    from ml.estimators.churn import ChurnClassifier
+    from ml.estimators.profitability import MarginRegressor
+
+    X, chance, margin = planted(rows, columns)
     train = X.iloc[:TRAINING_ROWS]
     churn = ChurnClassifier().fit(train, chance[:TRAINING_ROWS])
     money = MarginRegressor().fit(train, margin[:TRAINING_ROWS])
-    print(f"{given.rows:,} rows x {given.columns} columns, {num_threads()} threads")
-    report("churn", churn, churn.predict_proba, [churn.model_.booster], X)
+    size = f"{rows:,} rows × {columns} columns"
+    yield from compare("churn", size, churn, churn.predict_proba, [churn.model_.booster], X)
     parts = [money.model_.compressed.booster, money.model_.straight.booster]
-    report("profitability", money, money.predict, parts, X)
+    yield from compare("profitability", size, money, money.predict, parts, X)
 
 
-def planted(rows: int, columns: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def planted(rows: int, columns: int) -> tuple[Any, Any, Any]:
     """Heavy-tailed features, a churn outcome and a margin that depend on several of them."""
+    import numpy as np
+    import pandas as pd
+
     rng = np.random.default_rng(0)
     values = rng.lognormal(sigma=1.0, size=(rows, columns))
     values[rng.random(values.shape) < 0.05] = np.nan
@@ -51,46 +47,39 @@ def planted(rows: int, columns: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarr
     return X, chance, margin
 
 
-def report(
+def compare(
     name: str,
+    size: str,
     model: Any,
-    score: Callable[[pd.DataFrame], Any],
+    score: Callable[[Any], Any],
     boosters: list[Any],
-    X: pd.DataFrame,
-) -> None:
-    """Two lines: plain scoring and scoring with reasons, each with its bare time and ratio."""
+    X: Any,
+) -> Iterator[Row]:
+    """Plain scoring and scoring with reasons, each beside its bare time."""
+    from ml.estimators.threads import num_threads
+
     matrix = model.encoder_.transform(X)
     threads = num_threads()
 
-    def bare_predict(**how: bool) -> None:
+    def bare(**how: bool) -> None:
         for booster in boosters:
             booster.predict(matrix, num_threads=threads, **how)
 
-    bare, ours = best_of(bare_predict, lambda: score(X), times=5)
-    shap, reasons = best_of(
-        lambda: bare_predict(pred_contrib=True), lambda: model.reasons(X), times=2
-    )
+    theirs, ours = best_of(bare, lambda: score(X), times=5)
     trees = sum(booster.num_trees() for booster in boosters)
-    for label, base, mine, bound in (
-        ("plain", bare, ours, PLAIN_BOUND),
-        ("with reasons", shap, reasons, REASONS_BOUND),
-    ):
-        print(
-            f"{name:14s} {label:13s} bare {base:7.3f} s  ours {mine:7.3f} s"
-            f"  ratio {mine / base:5.2f} (bound {bound})  {trees} trees"
-        )
+    about = f"{name}, {size}, {trees} trees"
+    yield Row(f"score {about}", "LightGBM's predict", ours, theirs, PLAIN)
+    theirs, ours = best_of(lambda: bare(pred_contrib=True), lambda: model.reasons(X), times=2)
+    yield Row(f"reasons {about}", "LightGBM's pred_contrib", ours, theirs, REASONS)
 
 
-def best_of(*calls: Callable[[], Any], times: int) -> list[float]:
-    """Seconds of the quickest run of each call; they take turns, so a busy neighbour hits all."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(times):
-        for call, seconds in zip(calls, taken, strict=True):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
-    return [min(seconds) for seconds in taken]
-
+BENCHMARK = Benchmark(
+    name="scoring",
+    question="Batch scoring, with and without reasons, against LightGBM's bare predict.",
+    run=run,
+    full={"rows": 100_000, "columns": 40},
+    quick={"rows": 2_000, "columns": 6},
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())
