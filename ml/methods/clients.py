@@ -70,6 +70,10 @@ class ClientMethod(Method):
     def baseline(self, frame: pd.DataFrame) -> pd.Series:
         """What the naive baseline would have said."""
 
+    def beside(self, fitted: FittedClients, features: pd.DataFrame) -> pd.DataFrame:
+        """Further columns that judging needs and decisions do not hold; none by default."""
+        return pd.DataFrame(index=features.index)
+
     def learn(self, data: Snapshot, as_of: date) -> FittedClients:
         days = self.labelled_days(data, as_of)[-self.settings.training_months :]
         if not days:
@@ -133,9 +137,10 @@ class ClientMethod(Method):
         frame = self.frame(data, days)
         frame["outcome"] = self.label(data, frame, through).to_numpy()
         frame["baseline"] = self.baseline(frame).to_numpy()
-        judged = decisions.merge(frame[[*KEYS, "outcome", "baseline"]], on=KEYS).dropna(
-            subset=["outcome"]
+        known = pd.concat(
+            [frame[[*KEYS, "outcome", "baseline"]], self.beside(fitted, frame)], axis=1
         )
+        judged = decisions.merge(known, on=KEYS).dropna(subset=["outcome"])
         return Judged(judged, "stored decisions") if len(judged) else None
 
     def entity_of(self, query: Any) -> str | None:
@@ -202,14 +207,20 @@ class ClientMethod(Method):
             chosen = np.sort(np.random.default_rng(0).choice(len(frame), limit, replace=False))
             frame, label = frame.iloc[chosen], label.iloc[chosen]
         estimator = self.spec.estimator_class()()
-        estimator.fit(frame.drop(columns=KEYS), label)
+        # A client's months are alike: on both sides of a fold they would hide overfitting.
+        estimator.fit(frame.drop(columns=KEYS), label, groups=frame["client_id"])
         return FittedClients(estimator, self.facts(frame, label))
 
     def _judged(
         self, fitted: FittedClients, frame: pd.DataFrame, outcome: pd.Series
     ) -> pd.DataFrame:
         judged = pd.concat(
-            [frame[KEYS].reset_index(drop=True), self.predict(fitted, frame)], axis=1
+            [
+                frame[KEYS].reset_index(drop=True),
+                self.predict(fitted, frame),
+                self.beside(fitted, frame).reset_index(drop=True),
+            ],
+            axis=1,
         )
         judged["baseline"] = self.baseline(frame).to_numpy()
         judged["outcome"] = outcome.to_numpy()
