@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from ml.methods.method import Comparison
-from ml.models.spec import Gate
+if TYPE_CHECKING:
+    from ml.methods.method import Comparison
+    from ml.models.spec import Gate
 
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """Whether the candidate passed, and one sentence for each thing that was compared."""
+    """Whether the candidate passed, one sentence for each thing compared, and those that failed."""
 
     passed: bool
     reasons: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+
+
+def why_not(version: str, gate: Mapping[str, Any]) -> str:
+    """Why a version is not champion, from its stored verdict: only what failed, no full stop."""
+    if gate["passed"]:
+        return f"{version} passed the gate but is not champion (`sevenfold models promote`)"
+    return f"{version} did not pass the gate: {'; '.join(gate.get('failed') or gate['reasons'])}"
 
 
 def judge_candidate(
@@ -27,7 +37,8 @@ def judge_candidate(
 
     ``champion`` holds the candidate's and the champion's figures on the same later data: days
     that the champion's training did not know. Where there is a champion but no such data yet,
-    it stays: nothing would show that the candidate is better.
+    it stays: nothing would show that the candidate is better. Being equal is not being better:
+    the naive rule is simpler, and the champion is known.
     """
     checks = [
         _better(name, higher, comparison.ours, comparison.baseline, gate.baseline)
@@ -35,7 +46,7 @@ def judge_candidate(
     ]
     for name, limit in gate.limits.items():
         value = comparison.ours[name]
-        checks.append((value <= limit, f"{name} {value:.4g}, allowed at most {limit:.4g}"))
+        checks.append((value <= limit, f"{name} {value:.4g}, at most {limit:.4g} is allowed"))
     if has_champion and champion is None:
         checks.append((False, "no data later than what the champion knew, so it stays"))
     elif champion is not None:
@@ -47,7 +58,8 @@ def judge_candidate(
         )
     return GateVerdict(
         passed=all(passed for passed, _ in checks),
-        reasons=tuple(text if passed else f"FAILED: {text}" for passed, text in checks),
+        reasons=tuple(text for _, text in checks),
+        failed=tuple(text for passed, text in checks if not passed),
     )
 
 
@@ -64,4 +76,6 @@ def _better(
 ) -> tuple[bool, str]:
     mine, other = ours[name], theirs[name]
     passed = mine > other if higher else mine < other
-    return passed, f"{name} {mine:.4g} against {other:.4g} of {whom}"
+    if passed:
+        return True, f"{name} {mine:.4g} against {other:.4g} of {whom}"
+    return False, f"{name} {mine:.4g} is not better than {whom} ({other:.4g})"

@@ -18,7 +18,9 @@ def model_card(
         f"| {name} | {ours:.4g} | {_figure(comparison.baseline.get(name))} |"
         for name, ours in comparison.ours.items()
     )
-    reasons = "\n".join(f"- {reason}" for reason in gate.reasons)
+    reasons = "\n".join(
+        f"- {'**not passed** ' if text in gate.failed else ''}{text}" for text in gate.reasons
+    )
     features = ", ".join(manifest["features"])
     return f"""# {spec.title}
 

@@ -22,5 +22,5 @@ def decide(
         raise OtherColumnsError(
             f"Version {version} and today's code or data differ: {error}. Train"
             f" {method.spec.title.lower()} again (`sevenfold run --train --models"
-            f" {method.spec.route}`), or use the code and the source that this version learned from."
+            f" {method.spec.route}`), or use the code and the source that it learned from."
         ) from error

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ml.artifacts import Artifact
+from ml.gate import why_not
 from ml.lifecycle.deciding import decide
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.models import ModelSpec
@@ -114,7 +115,7 @@ def _champions(
             + (
                 "no candidate was trained yet; run its training"
                 if newest is None
-                else f"{newest.version} did not pass the gate: " + "; ".join(newest.gate["reasons"])
+                else why_not(newest.version, newest.gate)
             )
             + "."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml.gate import why_not
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from warehouse.database import reading
@@ -57,12 +58,17 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
 def run_table(
     workspace: Workspace, specs: Sequence[ModelSpec], problems: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The result table of a run: short cells, one row a model; ``problems`` says what stopped."""
+    """The result table of a run: short cells, one row a model; ``problems`` says what stopped.
+
+    ``value_naive`` is what the naive baseline's decisions were worth over the same days.
+    """
     rows = []
     for spec in specs:
         found = model_summary(workspace, spec)
         metrics, naive = found["metrics"] or {}, found["baseline_metrics"] or {}
-        problem = problems.get(spec.name)
+        problem, silent = problems.get(spec.name), found["reason"]
+        if problem and silent and silent in problem:
+            problem = None  # the state says it already, and shorter
         rows.append(
             {
                 "model": spec.route,
@@ -73,7 +79,8 @@ def run_table(
                 "baseline": naive.get(found["metric"]),
                 "rows_scored": found["rows_scored"],
                 f"value_{found['currency']}": found["value"],
-                "remark": problem or found["value_reason"] or found["reason"] or "",
+                "value_naive": found["value_baseline"],
+                "remark": problem or found["value_reason"] or silent or "",
             }
         )
     return rows
@@ -85,12 +92,13 @@ def _status(ingested: bool, lacking: str | None, champion: Any, trained: Any, sc
     if lacking:
         return "not available"
     if champion is None:
-        return "no champion" if trained else "not trained"
+        if trained is None:
+            return "not trained"
+        return "no champion" if trained.gate["passed"] else "not better than naive"
     return "scored" if scored else "trained"
 
 
 def _why_silent(champion: Any, trained: Any) -> str | None:
     if champion is not None or trained is None:
         return None
-    failed = [reason for reason in trained.gate["reasons"] if reason.startswith("FAILED")]
-    return f"{trained.version} did not pass the gate: {'; '.join(failed)}"
+    return f"{why_not(trained.version, trained.gate)}."

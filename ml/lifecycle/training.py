@@ -15,7 +15,7 @@ from typing import Any
 
 from ml.artifacts import FITTED, Artifact
 from ml.estimators.tabular import ColumnMismatchError
-from ml.gate import GateVerdict, judge_candidate
+from ml.gate import GateVerdict, judge_candidate, why_not
 from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.methods.method import Comparison, Judged, Method
@@ -123,7 +123,8 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
             models.register(connection, version)
         else:
             # The same training again: the verdict that it got then is the one that counts.
-            gate = GateVerdict(there.gate["passed"], tuple(there.gate["reasons"]))
+            failed = tuple(there.gate.get("failed", ()))
+            gate = GateVerdict(there.gate["passed"], tuple(there.gate["reasons"]), failed)
     return Trained(artifact.version, data.id, known_through, comparison, gate)
 
 
@@ -137,9 +138,9 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
             return Promotion(current, False, f"{spec.title}: no candidate was trained yet.")
         if newest.version == current:
             return Promotion(current, False, f"{newest.version} is champion already.")
-        reasons = "; ".join(newest.gate["reasons"])
         if not newest.gate["passed"]:
-            return Promotion(current, False, f"{newest.version} was not promoted: {reasons}.")
+            return Promotion(current, False, f"{why_not(newest.version, newest.gate)}.")
+        reasons = "; ".join(newest.gate["reasons"])
         models.promote(connection, spec.name, newest.version, reasons, by, at=workspace.clock())
     return Promotion(newest.version, True, f"{newest.version} is champion: {reasons}.")
 

@@ -1,4 +1,4 @@
-"""Code that gives other columns than a version learned from: refused in words, never a traceback."""
+"""Code that gives other columns than a version learned from is refused in words."""
 
 from __future__ import annotations
 
