@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,29 @@ class Guardrails:
 def choose(
     current: float, elasticity: Elasticity, guardrails: Guardrails, quantity: float
 ) -> Recommendation:
-    """The best price within the guardrails, or ``thin_evidence`` where they leave none."""
+    """The best price at constant elasticity, which is uncertain as its interval says."""
+    slopes, mass = elasticity.nodes()
+
+    def volume(prices: Floats) -> Floats:
+        return np.exp(np.log(prices / current)[:, None] * slopes[None, :])
+
+    return best_price(current, elasticity, guardrails, quantity, volume, mass, "quantity")
+
+
+def best_price(
+    current: float,
+    elasticity: Elasticity,
+    guardrails: Guardrails,
+    quantity: float,
+    volume: Callable[[Floats], Floats],
+    mass: Floats,
+    of: str,
+) -> Recommendation:
+    """The best price within the guardrails, or ``thin_evidence`` where they leave none.
+
+    ``volume`` gives what is sold at each price relative to now, (prices,) -> (prices, draws), the
+    draws weighing ``mass`` (draws,); ``quantity`` is sold now; ``of`` names what answers to price.
+    """
     low, high = guardrails.range(current)
     cost = guardrails.unit_cost or 0.0
     if low > high:
@@ -86,31 +109,30 @@ def choose(
             f"no price within {guardrails.max_change:.0%} of {current:.2f} keeps to the bounds and "
             f"covers the cost of {cost:.2f}",
         )
-    slopes, mass = elasticity.nodes()
 
-    def change(prices: Floats, slope: Floats) -> Floats:
-        """Margin change by price and slope, (prices, slopes)."""
-        volume = np.exp(np.log(prices / current)[:, None] * slope[None, :])
-        return quantity * ((prices - cost)[:, None] * volume - (current - cost))
+    def change(prices: Floats, sold: Floats) -> Floats:
+        """Margin change by price and draw, (prices, draws)."""
+        return quantity * ((prices - cost)[:, None] * sold - (current - cost))
 
     candidates = np.linspace(low, high, _CANDIDATES)
-    best = candidates[int(np.argmax(change(candidates, slopes) @ mass))]
+    best = candidates[int(np.argmax(change(candidates, volume(candidates)) @ mass))]
     # To the cent, but inside the guardrails; and not at all for less than staying brings.
     chosen = np.array([float(np.clip(np.round(best, 2), low, high))])
-    if low <= current <= high and float((change(chosen, slopes) @ mass)[0]) <= 0.0:
+    if low <= current <= high and float((change(chosen, volume(chosen)) @ mass)[0]) <= 0.0:
         chosen = np.array([current])
-    ends = change(chosen, np.array([elasticity.low, elasticity.high]))[0]
-    volume = float(np.exp(np.log(chosen[0] / current) * slopes) @ mass)
+    outer = np.array([[elasticity.low, elasticity.high]], dtype=np.float64)
+    ends = change(chosen, np.exp(np.log(chosen / current)[:, None] * outer))[0]
+    sold = volume(chosen)
     return Recommendation(
         status="recommended",
-        reason=_why(elasticity, current, float(chosen[0]), (low, high), cost),
+        reason=_why(of, elasticity, current, float(chosen[0]), (low, high), cost),
         current_price=current,
         recommended_price=float(chosen[0]),
         elasticity=elasticity.value,
         elasticity_low=elasticity.low,
         elasticity_high=elasticity.high,
-        expected_quantity_change=quantity * (volume - 1),
-        expected_margin_change=float((change(chosen, slopes) @ mass)[0]),
+        expected_quantity_change=quantity * (float((sold @ mass)[0]) - 1),
+        expected_margin_change=float((change(chosen, sold) @ mass)[0]),
         margin_change_low=float(ends.min()),
         margin_change_high=float(ends.max()),
     )
@@ -134,10 +156,15 @@ def refused(current: float, elasticity: Elasticity, reason: str) -> Recommendati
 
 
 def _why(
-    elasticity: Elasticity, current: float, chosen: float, ends: tuple[float, float], cost: float
+    of: str,
+    elasticity: Elasticity,
+    current: float,
+    chosen: float,
+    ends: tuple[float, float],
+    cost: float,
 ) -> str:
     """One sentence on what set the price."""
-    text = f"1 % more on the price goes with {elasticity.value:.2f} % of quantity"
+    text = f"1 % more on the price goes with {elasticity.value:.2f} % of {of}"
     if chosen == current:
         return f"{text}; the price now, {current:.2f}, earns most"
     if abs(chosen - ends[0]) < 0.01:

@@ -58,6 +58,18 @@ class WinProbability:
         self.classes_ = np.array([0, 1])
         return self
 
+    def refit(self, X: pd.DataFrame, y: Any) -> WinProbability:
+        """The same blend and calibration, its parts learnt from other rows (a bootstrap's)."""
+        other = WinProbability(rounds=self.rounds, ridge=self.ridge, seed=self.seed)
+        other.encoder_, other.price_, other.classes_ = self.encoder_, self.price_, self.classes_
+        other.tree_share_, other.slope_ = self.tree_share_, self.slope_
+        other.shift_ = self.shift_
+        _check_price(X, self.price_)
+        other.linear_, other.trees_ = other._parts(
+            self.encoder_.transform(X), np.asarray(y, dtype=np.float64)
+        )
+        return other
+
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Chance of lost and won, (rows, 2). Unknown categories count as missing."""
         _check_price(X, self.price_)

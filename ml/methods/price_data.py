@@ -25,7 +25,7 @@ def entity(service: str, segment: str) -> str:
 
 def panel(data: Snapshot, as_of: date) -> pd.DataFrame:
     """Client-months of purchases known by ``as_of``, with the client's segment."""
-    return price_panel(_lines(data, as_of), _clients(data, as_of))
+    return price_panel(_lines(data, as_of), client_segments(data, as_of))
 
 
 def arguments(rows: pd.DataFrame) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
     sold = lines[
         (lines["issued_on"] > since) & (lines["quantity"] > 0) & (lines["unit_price"] > 0)
     ].copy()
-    clients = _clients(data, day)
+    clients = client_segments(data, day)
     segment = (
         sold["client_id"].map(clients.set_index("client_id")["segment"])
         if clients is not None
@@ -71,7 +71,7 @@ def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
     else:
         out["unit_cost"] = np.nan
     out = out.reset_index()
-    listed = _service_costs(data, day)
+    listed = service_costs(data, day)
     if listed is not None:
         out["unit_cost"] = out["unit_cost"].fillna(out["service_id"].map(listed))
     return out
@@ -82,13 +82,15 @@ def _lines(data: Snapshot, day: date) -> pd.DataFrame:
     return sold_lines(data, day, columns)
 
 
-def _clients(data: Snapshot, day: date) -> pd.DataFrame | None:
+def client_segments(data: Snapshot, day: date) -> pd.DataFrame | None:
+    """Columns client_id and segment as known on the day; None where the source has neither."""
     if "clients" not in data.tables or "segment" not in data.columns("clients"):
         return None
     return data.as_of("clients", day, ["client_id", "segment"]).to_pandas()
 
 
-def _service_costs(data: Snapshot, day: date) -> pd.Series | None:
+def service_costs(data: Snapshot, day: date) -> pd.Series | None:
+    """Unit cost by service as known on the day; None where the source has none."""
     if "services" not in data.tables or "unit_cost" not in data.columns("services"):
         return None
     services = data.as_of("services", day, ["service_id", "unit_cost"]).to_pandas()

@@ -1,0 +1,152 @@
+"""Prices from quotes: the chance that an offer is taken, by service and segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml.estimators.price_choice import Recommendation
+from ml.estimators.price_quotes import QuoteResponse
+from ml.methods import quotes_data
+from ml.methods.frames import records
+from ml.methods.method import Judged
+from ml.methods.price_evidence import KEYS, Bounds, PriceEvidence, cost_of
+from ml.refusals import NotEnoughDataError
+
+if TYPE_CHECKING:
+    from warehouse.snapshot import Snapshot
+
+LEAST_OFFERS = 100
+LEAST_LATER = 40
+FEATURES = [
+    "relative_price",
+    "service_id",
+    "segment",
+    "relative_quantity",
+    "against_client",
+    "past_quotes",
+    "past_share",
+    "month",
+]
+
+
+class FittedQuotes:
+    """Win curves by service and segment."""
+
+    def __init__(self, response: QuoteResponse) -> None:
+        self.response = response
+
+    def save(self, folder: Path) -> None:
+        """The response's files."""
+        self.response.save(folder)
+
+    def recommend(self, row: Mapping[str, Any], bounds: Bounds) -> Recommendation:
+        """The price with the greatest chance to win times margin."""
+        return self.response.recommend(
+            row["current_price"],
+            cost_of(row),
+            (row["service_id"], row["segment"]),
+            typical_price=_typical(row),
+            max_change=bounds.max_change,
+            min_price=bounds.min_price,
+            max_price=bounds.max_price,
+            quantity=row["yearly_quantity"],
+        )
+
+    def curve(self, row: Mapping[str, Any], prices: Sequence[float]) -> pd.DataFrame:
+        """Columns price, win_probability, low, high, expected_quantity, margin, for a year."""
+        return self.response.curve(
+            prices,
+            (row["service_id"], row["segment"]),
+            current_price=row["current_price"],
+            typical_price=_typical(row),
+            quantity=row["yearly_quantity"],
+            unit_cost=cost_of(row),
+        )
+
+
+class QuotesEvidence(PriceEvidence):
+    """Decided offers: won or lost at a price; open ones are neither."""
+
+    def learn(self, data: Snapshot, as_of: date) -> FittedQuotes:
+        decided = _decided(quotes_data.offers(data, as_of))
+        if len(decided) < LEAST_OFFERS:
+            raise NotEnoughDataError(
+                f"Pricing needs at least {LEAST_OFFERS} decided quotes, there are"
+                f" {len(decided)} up to {as_of}"
+            )
+        try:
+            return FittedQuotes(_fit(decided))
+        except ValueError as error:
+            raise NotEnoughDataError(f"Pricing cannot learn from quotes: {error}") from error
+
+    def load(self, folder: Path) -> FittedQuotes:
+        return FittedQuotes(QuoteResponse.load(folder))
+
+    def prices(self, data: Snapshot, day: date) -> pd.DataFrame:
+        return quotes_data.current_quotes(quotes_data.offers(data, day), day)
+
+    def judged(
+        self,
+        fitted: FittedQuotes,
+        data: Snapshot,
+        decisions: pd.DataFrame,
+        cut: date,
+        through: date,
+    ) -> Judged | None:
+        known = _decided(quotes_data.offers(data, through))
+        later = known[known["quoted_on"] > pd.Timestamp(cut)]
+        if len(later) < LEAST_LATER:
+            return None
+        errors = fitted.response.score_on(later[FEATURES], later["won"])
+        extra = ["unit_cost", "yearly_quantity", "typical_price"]
+        frame = decisions.drop(columns="reasons", errors="ignore").merge(
+            self.prices(data, cut)[[*KEYS, *extra]], on=KEYS, how="left"
+        )
+        return Judged(
+            _with_later(frame, later).assign(**errors), f"quotes after {cut} decided since"
+        )
+
+
+def _with_later(frame: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Margin changes of the recommended prices under win curves of later quotes."""
+    try:
+        check = _fit(later)
+    except ValueError:  # too few of either answer for a win curve of their own
+        changes = np.full((len(frame), 3), np.nan)
+    else:
+        changes = np.array([_later_change(check, row) for row in records(frame)])
+    names = ["later_change", "later_low", "later_high"]
+    return frame.assign(**{name: changes[:, at] for at, name in enumerate(names)})
+
+
+def _later_change(check: QuoteResponse, row: Mapping[str, Any]) -> list[float]:
+    price = row["recommended_price"]
+    if price is None or pd.isna(price):
+        return [np.nan] * 3
+    group = (row["service_id"], row["segment"])
+    change = check.margin_change(
+        (row["current_price"], float(price)), cost_of(row) or 0.0, group, row["typical_price"]
+    )
+    return [row["yearly_quantity"] * end for end in change]
+
+
+def _fit(decided: pd.DataFrame) -> QuoteResponse:
+    # Without a client's name each offer stands for itself.
+    clusters = decided["client_id"].where(decided["client_id"].notna(), decided.index.astype(str))
+    return QuoteResponse().fit(decided[FEATURES], decided["won"], decided[KEYS], clusters)
+
+
+def _decided(found: pd.DataFrame) -> pd.DataFrame:
+    return found[found["won"].notna()].reset_index(drop=True)
+
+
+def _typical(row: Mapping[str, Any]) -> float:
+    """The service's typical price; a source that had lines first knows only the current one."""
+    typical = row.get("typical_price")
+    return row["current_price"] if typical is None or pd.isna(typical) else float(typical)
