@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,13 @@ class Grid:
         """All periods from ``first`` to ``last``."""
         if isinstance(self.freq, int):
             return pd.Index(np.arange(int(first), int(last) + 1, self.freq))
-        return pd.date_range(first, last, freq=self.freq).as_unit("ns")
+        return _dates_between(self.freq, first, last)
 
     def after(self, last: Any, count: int) -> pd.Index:
         """The ``count`` periods that follow ``last``."""
         if isinstance(self.freq, int):
             return pd.Index(int(last) + self.freq * np.arange(1, count + 1))
-        return pd.date_range(last, periods=count + 1, freq=self.freq).as_unit("ns")[1:]
+        return _dates_after(self.freq, last, count)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ class History:
     def until(self, count: int) -> History:
         """The first ``count`` periods."""
         return History(self.name, self.periods[:count], self.y[:count])
+
+
+# Dates are slow to make, and thousands of series share theirs.
+@lru_cache(maxsize=512)
+def _dates_between(freq: str, first: Any, last: Any) -> pd.DatetimeIndex:
+    return pd.date_range(first, last, freq=freq).as_unit("ns")
+
+
+@lru_cache(maxsize=512)
+def _dates_after(freq: str, last: Any, count: int) -> pd.DatetimeIndex:
+    return pd.date_range(last, periods=count + 1, freq=freq).as_unit("ns")[1:]
 
 
 def histories(frame: pd.DataFrame, grid: Grid, gaps: str) -> Iterator[History]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml.estimators.demand_backtest import mase_scale
 from ml.methods.demand_data import LEAST_PERIODS, demand_panel, own_frequency
 from ml.methods.frames import by_day, records
 from ml.methods.method import (
@@ -36,7 +37,7 @@ class DemandMethod(Method):
 
     def learn(self, data: Snapshot, as_of: date) -> Any:
         panel = demand_panel(data, as_of)
-        if panel.frame.groupby("unique_id").size().max() < LEAST_PERIODS:
+        if not panel.frame.groupby("unique_id").size().max() >= LEAST_PERIODS:
             raise NotEnoughDataError(
                 f"{self.spec.title} needs a series of at least {LEAST_PERIODS} periods"
                 f" ({panel.freq}) up to {as_of}"
@@ -50,9 +51,19 @@ class DemandMethod(Method):
         return self.spec.estimator_class().load(folder)
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
-        return {day: {"history": demand_panel(data, day).frame} for day in days}
+        found: dict[date, Frames] = {}
+        latest: _Known | None = None
+        for day in days:
+            history = demand_panel(data, day).frame
+            # Weeks become whole once in seven days; only then is there anything new to forecast.
+            if latest is None or not latest["history"].equals(history):
+                latest = _Known(history=history)
+            found[day] = latest
+        return found
 
     def decide(self, fitted: Any, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
+        if isinstance(inputs, _Known):
+            return inputs.decided(fitted, self.settings.demand_weeks)
         return _decisions(fitted.predict(self.settings.demand_weeks, history=inputs["history"]))
 
     def backtest(
@@ -155,13 +166,15 @@ class DemandMethod(Method):
         return found
 
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        groups = list(inputs["history"].groupby("unique_id", sort=True))
+        history = inputs["history"]
+        days = history["ds"].dt.strftime("%Y-%m-%d").to_numpy(dtype=object)
+        values = history["y"].to_numpy(dtype=float)
+        groups = sorted(history.groupby("unique_id").indices.items())
         return pd.DataFrame(
             {
                 "entity": [name for name, _ in groups],
                 "features": [
-                    {"ds": rows["ds"].dt.strftime("%Y-%m-%d").tolist(), "y": rows["y"].tolist()}
-                    for _, rows in groups
+                    {"ds": days[rows].tolist(), "y": values[rows].tolist()} for _, rows in groups
                 ],
             }
         )
@@ -192,6 +205,19 @@ class DemandMethod(Method):
         return forecaster.predict(query.horizon)
 
 
+class _Known(dict[str, pd.DataFrame]):
+    """What several days know alike, with the forecasts made from it, so that none is made twice."""
+
+    _made: tuple[Any, pd.DataFrame] | None = None
+
+    def decided(self, fitted: Any, periods: int) -> pd.DataFrame:
+        """A copy of the decisions of this forecaster; the memory is that of one call's inputs."""
+        if self._made is None or self._made[0] is not fitted:
+            forecast = fitted.predict(periods, history=self["history"])
+            self._made = (fitted, _decisions(forecast))
+        return self._made[1].copy()
+
+
 def _decisions(forecast: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -204,19 +230,19 @@ def _decisions(forecast: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_naive(rows: pd.DataFrame, history: pd.DataFrame, season: int) -> pd.DataFrame:
-    """Adds what seasonal naive would have said, and the scale of each series' MASE."""
-    parts = []
-    for name, group in rows.groupby("series_id"):
-        past = history.loc[history["unique_id"] == name].sort_values("ds")
-        y = past["y"].to_numpy()
-        period = season if len(y) > 2 * season else 1
-        errors = np.abs(y[period:] - y[:-period])
-        scale = float(errors.mean()) if len(errors) and errors.mean() > 0 else 1.0
-        ordered = group.sort_values("target_date")
-        ahead = np.arange(len(ordered)) % period
-        naive = y[len(y) - period + ahead] if len(y) >= period else np.full(len(ordered), y[-1])
-        parts.append(ordered.assign(baseline=naive, scale=scale))
-    return pd.concat(parts, ignore_index=True)
+    """Adds what seasonal naive would have said, and the scale of each series' MASE.
+
+    Both as the estimator has them: last season once a whole one is there, else the last value.
+    """
+    ordered = rows.sort_values(["series_id", "target_date"], ignore_index=True)
+    past = history.sort_values(["unique_id", "ds"], ignore_index=True)
+    values, known = past["y"].to_numpy(dtype=float), past.groupby("unique_id").indices
+    naive, scale = np.empty(len(ordered)), np.empty(len(ordered))
+    for name, places in ordered.groupby("series_id").indices.items():
+        y = values[known[name]]
+        naive[places] = np.resize(y[-season:] if len(y) >= season else y[-1:], len(places))
+        scale[places] = mase_scale(y, season)
+    return ordered.assign(baseline=naive, scale=scale)
 
 
 def _day_before(stamp: Any) -> date:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 
 from ml.methods.lines import sold_lines
@@ -50,26 +51,35 @@ def demand_panel(data: Snapshot, as_of: date) -> DemandPanel:
 
 def _weekly(rows: pd.DataFrame, day: str, as_of: date) -> pd.DataFrame:
     rows = rows[rows["quantity"] > 0]
+    if rows.empty:
+        return pd.DataFrame(
+            {"unique_id": pd.Series(dtype="str"), "ds": pd.to_datetime([]), "y": 0.0}
+        )
     days = pd.to_datetime(rows[day])
     start = days - pd.to_timedelta(days.dt.weekday, unit="D")
-    week = start.rename("ds")
-    totals = rows.groupby([SERVICE + rows["service_id"].rename("unique_id"), week])[
-        "quantity"
-    ].sum()
-    totals.index.names = ["unique_id", "ds"]
     # the first week is whole only if the data begins on its Monday, the last if it has ended
     first = days.min().normalize()
     whole_from = first if first.weekday() == 0 else first + pd.Timedelta(days=7 - first.weekday())
     end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
     whole_to = end - pd.Timedelta(days=end.weekday() + 7)
     grid = pd.date_range(whole_from, whole_to, freq="7D")
-    parts = []
-    for name, series in totals.groupby(level="unique_id"):
-        values = series.droplevel("unique_id")
-        begun = grid[grid >= values.index.min()]
-        regular = values.reindex(begun, fill_value=0.0)
-        parts.append(pd.DataFrame({"unique_id": name, "ds": begun, "y": regular.to_numpy(float)}))
-    return pd.concat(parts, ignore_index=True)
+    names, services = pd.factorize(rows["service_id"], sort=True)
+    at = ((start - grid[0]).dt.days // 7).to_numpy() if len(grid) else np.empty(0, dtype=int)
+    inside = (at >= 0) & (at < len(grid))
+    totals = np.zeros((len(services), len(grid)))
+    np.add.at(totals, (names[inside], at[inside]), rows["quantity"].to_numpy(float)[inside])
+    # A series begins with the first week that has any, whole or not.
+    begun = np.full(len(services), len(grid))
+    np.minimum.at(begun, names, np.maximum(at, 0))
+    series, week = np.nonzero(np.arange(len(grid))[None, :] >= begun[:, None])
+    ids = np.array([f"{SERVICE}{name}" for name in services], dtype=object)
+    return pd.DataFrame(
+        {
+            "unique_id": pd.Series(ids[series], dtype="str"),
+            "ds": grid[week],
+            "y": totals[series, week],
+        }
+    )
 
 
 def own_frequency(rows: pd.DataFrame) -> DemandPanel:
