@@ -41,8 +41,9 @@ def machine(load: float, quick: bool, minutes: float) -> str:
         f"{date.today()}, {os.cpu_count()} cores of {cpu}, {memory:.0f} GB, {platform.system()};"
         f" load average {load:.2f} before and {os.getloadavg()[0]:.2f} after"
         f"{' (**under load**: other work shared the machine)' if busy else ''};"
-        f" {threads} threads a model; {'tiny sizes, which no goal is meant for, ' if quick else ''}{minutes:.0f} minutes in"
-        f" all. Python {platform.python_version()}, "
+        f" {threads} threads a model; {minutes:.0f} minutes in all"
+        f"{'; tiny sizes, which no goal is meant for' if quick else ''}."
+        f" Python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in PACKAGES)
         + "."
     )
