@@ -48,6 +48,8 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
         "value_low": worth.low if worth else None,
         "value_high": worth.high if worth else None,
         "value_baseline": worth.baseline_amount if worth else None,
+        "value_from": worth.period_from if worth else None,
+        "value_to": worth.period_to if worth else None,
         "value_basis": worth.basis if worth else None,
         "value_reason": worth.reason if worth else None,
         "value_assumptions": dict(worth.assumptions) if worth else None,

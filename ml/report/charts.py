@@ -13,19 +13,39 @@ MOST_BARS = 12
 
 
 def value_chart(rows: list[dict[str, Any]]) -> str:
-    """Value in money by model, as bars."""
+    """Value in money by model beside the naive baseline's, each model on an axis of its own.
+
+    ``rows`` hold title, ours and naive. The periods differ, so no bar is measured by another's.
+    """
     import altair as alt
 
-    frame = pd.DataFrame(rows)
-    bars = (
-        alt.Chart(frame)
-        .mark_bar(color=COLOUR, cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("value:Q", title=None, axis=alt.Axis(format="~s")),
-            y=alt.Y("title:N", sort="-x", title=None),
-        )
+    long = pd.DataFrame(rows).melt("title", ["ours", "naive"], "which", "value").dropna()
+    titles = [row["title"] for row in rows]
+    x = alt.X("value:Q", axis=None)
+    y = alt.Y("which:N", title=None, sort=["ours", "naive"])
+    colour = alt.Color(
+        "which:N", scale=alt.Scale(domain=["ours", "naive"], range=[COLOUR, SECOND]), legend=None
     )
-    return _svg(bars, height=30 * max(1, len(frame)))
+    base = alt.Chart(long).encode(y=y)
+    bars = base.mark_bar(cornerRadiusEnd=3).encode(x=x, color=colour)
+    figures = base.mark_text(align="left", dx=4).encode(
+        x=x, text=alt.Text("value:Q", format=",.0f")
+    )
+    chart = (
+        (bars + figures)
+        .properties(width=WIDTH - 180, height=36)
+        .facet(
+            row=alt.Row(
+                "title:N",
+                title=None,
+                sort=titles,
+                header=alt.Header(labelAngle=0, labelAlign="left"),
+            )
+        )
+        .resolve_scale(x="independent")
+        .properties(spacing=12)
+    )
+    return _to_svg(chart)
 
 
 def picture_chart(picture: Picture, frame: pd.DataFrame) -> str | None:

@@ -30,13 +30,12 @@ def write_report(workspace: Workspace, specs: Sequence[ModelSpec]) -> Path:
     template = environment.from_string((files(__package__) / "page.html.jinja").read_text())
     parts = [_part(workspace, spec) for spec in specs]
     valued = [
-        {"title": part["title"], "value": part["value"]}
+        {"title": part["title"], "ours": part["value"], "naive": part["value_baseline"]}
         for part in parts
         if part["value"] is not None
     ]
     page = template.render(
         parts=parts,
-        total=sum(row["value"] for row in valued),
         values=value_chart(valued) if valued else None,
         currency=workspace.settings.currency,
         as_of=max((part["scored_as_of"] for part in parts if part["scored_as_of"]), default=None),
