@@ -36,11 +36,13 @@ def run_pipeline(
     specs: Sequence[ModelSpec],
     as_of: date | None,
     progress: Progress,
+    train: bool = False,
 ) -> list[Step]:
     """Ingest, train what has no champion, and score the day; nothing is repeated needlessly.
 
     A model trains when it has no champion, or none of its candidates saw the present data and
-    the newest is a week old. A day is scored again only with another champion or other data.
+    the newest is a week old; with ``train`` it trains whatever there is. A day is scored again
+    only with another champion or other data.
     """
     with dg.DagsterInstance.get() as instance:
         progress("reading the source")
@@ -57,7 +59,7 @@ def run_pipeline(
             if lacking:
                 steps.append(Step(spec.name, problem=lacking))
                 continue
-            steps.append(_run_model(workspace, spec, day, definitions, instance, progress))
+            steps.append(_run_model(workspace, spec, day, definitions, instance, progress, train))
     return steps
 
 
@@ -68,10 +70,11 @@ def _run_model(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     progress: Progress,
+    train: bool,
 ) -> Step:
     trained = scored = False
     try:
-        if _training_due(workspace, spec):
+        if train or _training_due(workspace, spec):
             progress(f"training {spec.title.lower()}")
             _execute(definitions, training_job_name(spec), instance)
             trained = True
