@@ -50,8 +50,8 @@ class MlSettings(BaseSettings):
     )
     budget_outcome: str | None = Field(
         None,
-        description="Series that the budget model explains; default: a series named"
-        " `new_business_revenue` where there is one, else revenue from invoice lines.",
+        description="Series that the budget model explains; default: the first that is there of"
+        " `new_business_revenue`, `revenue` and `sales`, else revenue from invoice lines.",
     )
     max_budget_shift: float = Field(
         0.5, gt=0, description="Largest recommended change of a channel's budget, as a share."

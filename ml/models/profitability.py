@@ -40,7 +40,7 @@ SPEC = ModelSpec(
     metrics={"spearman": True, "mae": False, "coverage_error": False},
     value="margin recovered by repricing the clients ranked lowest, at a stated acceptance,"
     " against ranking by last period",
-    act_first=("expected_margin",),
+    act_first=("margin_low",),
     picture=Picture("bars", "client_id", ("expected_margin",), "margin_low", "margin_high"),
     Query=ClientQuery,
     Decision=ProfitabilityDecision,
