@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
+from pydantic import ValidationError
 
 from ml.models import UnknownModelError
 from ml.refusals import Refusal
@@ -30,3 +32,20 @@ def main() -> None:
     except (Refusal, UnknownModelError, *data.MENDABLE) as error:
         fail(str(error))
         sys.exit(1)
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):
+            raise
+        for problem in error.errors():
+            fail(_bad_setting(problem["loc"], problem["msg"], problem["input"]))
+        sys.exit(1)
+
+
+def _bad_setting(where: Sequence[int | str], message: str, given: object) -> str:
+    """Which variable is wrong, and how; a value that may hold a password is not shown."""
+    said = message.removeprefix("Value error, ")
+    if not where:  # several settings together: the message names them
+        return said
+    name = f"SEVENFOLD_{where[0]}".upper()
+    repeated = "://" in str(given) or repr(given) in said
+    shown = "" if repeated else f" is {str(given)!r}"
+    return f"{name}{shown}: {said}"
