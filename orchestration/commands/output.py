@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+UNWRAPPED = 100_000
 OUT = Console()
 ERR = Console(stderr=True)
 
@@ -20,7 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def fail(message: str) -> None:
     """One message on standard error."""
-    ERR.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
+    ERR.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
@@ -49,8 +52,14 @@ def show(
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(text(row.get(name)) for name in names))
-    console = OUT if OUT.is_terminal else Console(width=200)
+    console = OUT if OUT.is_terminal else Console(width=_width())
     console.print(table)
+
+
+def _width() -> int:
+    """Where nobody looks: COLUMNS, or so wide that no cell wraps and each row is one line."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() and int(columns) else UNWRAPPED
 
 
 def print_json(value: Any) -> None:
