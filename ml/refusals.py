@@ -11,6 +11,10 @@ class NoDataError(Refusal):
     """Nothing was ingested yet."""
 
 
+class NoHomeError(Refusal):
+    """A command that only reads was pointed at a folder that holds no home."""
+
+
 class NotAvailableError(Refusal):
     """The source lacks tables that the model needs."""
 

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 from ctypes.util import find_library
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml.artifacts import DamagedArtifactError
@@ -38,6 +40,10 @@ def examine() -> list[Finding]:
     """Look at the system, the home, the data and each champion."""
     settings = WarehouseSettings()
     findings = [_libgomp(), _disk(settings)]
+    url = make_url(settings.warehouse_url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        mend = f"run `sevenfold run --home {settings.home}`, or name another with --home"
+        return [*findings, Finding("home", "missing", f"none at {settings.home}", mend)]
     try:
         workspace = Workspace.current()
     except SQLAlchemyError as error:
@@ -57,7 +63,7 @@ def _libgomp() -> Finding:
 
 
 def _disk(settings: WarehouseSettings) -> Finding:
-    place = settings.home if settings.home.exists() else settings.home.parent
+    place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(place).free / 2**30
     if free >= LEAST_FREE_GIB:
         return Finding("disk", "well", f"{free:.0f} GiB free")

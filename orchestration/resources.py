@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from assets.workspace import WorkspaceResource, workspace_resource
 from ml.lifecycle.workspace import Workspace
+from orchestration.settings import OrchestrationSettings
 from warehouse.settings import PROJECT, WarehouseSettings
+
+POSTGRES_STORAGE = """
+# SEVENFOLD_DAGSTER_STORAGE_URL is set: several machines share these records.
+storage:
+  postgres:
+    postgres_url:
+      env: SEVENFOLD_DAGSTER_STORAGE_URL
+"""
 
 
 def resources(workspace: Workspace | None = None) -> dict[str, WorkspaceResource]:
@@ -20,12 +28,16 @@ def prepare_dagster_home(settings: WarehouseSettings) -> Path:
     """Lay ``dagster.yaml`` into ``$SEVENFOLD_HOME/dagster`` and point Dagster at it.
 
     Dagster reads its settings from its own home alone; a changed project file replaces the copy.
+    With ``SEVENFOLD_DAGSTER_STORAGE_URL`` its records go to PostgreSQL.
     """
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    source, target = PROJECT / "dagster.yaml", home / "dagster.yaml"
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, target)
+    text = (PROJECT / "dagster.yaml").read_text()
+    if OrchestrationSettings().dagster_storage_url:
+        text += POSTGRES_STORAGE
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
     os.environ["DAGSTER_HOME"] = str(home)
     # child processes, such as Dagster's daemon, must see the same home from any directory
     os.environ["SEVENFOLD_HOME"] = str(settings.home)

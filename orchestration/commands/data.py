@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from orchestration.commands.output import AsJson, note, print_json, show
-from orchestration.commands.pipeline import Home, use_home
+from orchestration.commands.pipeline import Home, use_existing_home
 from warehouse.analyst import QueryRefusedError
 from warehouse.repositories.data_versions import OtherSourceError
 from warehouse.repositories.verdicts import NothingToAcceptError
@@ -122,7 +122,7 @@ def quality_show(
     as_json: AsJson = False,
 ) -> None:
     """The newest verdict on each table, with the rules that failed."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import reading
     from warehouse.repositories import verdicts
@@ -131,19 +131,25 @@ def quality_show(
     with reading(workspace.engine) as connection:
         found = verdicts.newest(connection, [table] if table else None)
         accepted = verdicts.acceptances(connection)
-    rows = [
-        {
-            "table": name,
-            "verdict": verdict.verdict,
-            "rows": verdict.rows,
-            "quarantined": verdict.quarantined,
-            "failed_rules": "; ".join(
-                broken.message + (" (accepted)" if (name, broken.rule) in accepted else "")
-                for broken in verdict.failed_rules
-            ),
-        }
-        for name, verdict in found.items()
-    ]
+    rows: list[dict[str, Any]] = []
+    for name, verdict in found.items():
+        failed = [
+            asdict(broken) | {"accepted": (name, broken.rule) in accepted}
+            for broken in verdict.failed_rules
+        ]
+        told = (
+            f"{one['rule']}: {one['message']}" + (" (accepted)" if one["accepted"] else "")
+            for one in failed
+        )
+        rows.append(
+            {
+                "table": name,
+                "verdict": verdict.verdict,
+                "rows": verdict.rows,
+                "quarantined": verdict.quarantined,
+                "failed_rules": failed if as_json else "; ".join(told),
+            }
+        )
     show(rows, as_json, title="Quality verdicts", empty="No verdicts yet: run `sevenfold run`.")
 
 
@@ -154,7 +160,7 @@ def quality_accept(
     home: Home = None,
 ) -> None:
     """Accept a failed rule; it holds for later snapshots until the figure gets worse."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
     from warehouse.repositories import verdicts

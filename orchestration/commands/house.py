@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestration.commands.output import AsJson, fail, note, print_json, show
-from orchestration.commands.pipeline import Home, use_home
+from orchestration.commands.pipeline import Home, use_existing_home, use_home
 
 
 def register(app: typer.Typer) -> None:
@@ -20,19 +20,11 @@ def register(app: typer.Typer) -> None:
 def config(home: Home = None, as_json: AsJson = False) -> None:
     """Every setting with its value, secrets masked, and where to read what it means."""
     use_home(home)
-    from ml.settings import MlSettings
-    from warehouse.settings import WarehouseSettings
+    from orchestration.settings import every_setting
 
-    settings = WarehouseSettings()
-    values = settings.masked() | MlSettings().model_dump(mode="json")
-    described = {**WarehouseSettings.model_fields, **MlSettings.model_fields}
     rows = [
-        {
-            "setting": f"SEVENFOLD_{name.upper()}",
-            "value": values[name],
-            "meaning": described[name].description,
-        }
-        for name in described
+        {"setting": name, "value": value, "meaning": field.description}
+        for name, value, field in every_setting()
     ]
     show(rows, as_json, title="Settings")
 
@@ -62,7 +54,7 @@ def migrate(home: Home = None) -> None:
 
 def purge(home: Home = None) -> None:
     """Remove scores beyond the retention, and files of the lake that nothing names any more."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.purging import purge as run_purge
     from ml.lifecycle.workspace import Workspace
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import getpass
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
-from orchestration.commands.pipeline import Home, Models, use_home
+from orchestration.commands.pipeline import Home, Models, use_existing_home
+
+if TYPE_CHECKING:
+    from ml.evaluation.result import Result
 
 models = typer.Typer(help="Versions of the models, and which one is champion.")
 drift = typer.Typer(help="Drift of the inputs.")
@@ -33,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def list_models(home: Home = None, as_json: AsJson = False) -> None:
     """Each model: available or why not, champion, metric beside the baseline's."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.summary import model_summary, run_table
     from ml.lifecycle.workspace import Workspace
 
@@ -47,7 +50,7 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
 
 def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None:
     """One model: its versions, the log of promotions, and the champion's card."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import reading
     from warehouse.repositories import models as repository
@@ -57,12 +60,13 @@ def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None
     with reading(workspace.engine) as connection:
         versions = repository.versions(connection, spec.name)
         log = repository.log(connection, spec.name)
+        reigning = repository.champion(connection, spec.name)
     listed = [
         {
             "version": one.version,
             "trained_at": one.trained_at,
             "known_through": one.known_through,
-            "status": one.status,
+            "status": "champion" if reigning and one.version == reigning.version else one.status,
             **dict(one.metrics),
         }
         for one in versions
@@ -89,7 +93,7 @@ def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None
 
 def promote(model: Model, version: str, reason: Reason, home: Home = None) -> None:
     """Make a version champion by hand."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
     from warehouse.repositories import models as repository
@@ -104,7 +108,7 @@ def promote(model: Model, version: str, reason: Reason, home: Home = None) -> No
 
 def rollback(model: Model, reason: Reason, home: Home = None) -> None:
     """Make the champion before the present one champion again."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
     from warehouse.repositories import models as repository
@@ -129,7 +133,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Compute a stored decision again from lake and artifact, and compare bit for bit."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.replay import replay as run_replay
     from ml.lifecycle.workspace import Workspace
 
@@ -155,14 +159,17 @@ def evaluate(
     from pathlib import Path
 
     from ml.evaluation import run as run_evaluation
+    from ml.models import default_registry
 
     folder = os.environ.get("SEVENFOLD_EXAMPLE_DATA")
     if not folder:
         raise typer.BadParameter(
             "set SEVENFOLD_EXAMPLE_DATA to the folder that holds the open data sets"
         )
-    names = [name.replace("-", "_") for name in models.split(",")] if models else None
-    results = run_evaluation(Path(folder), names, lambda result: note(f"{result.dataset} done"))
+    if not Path(folder).is_dir():
+        raise typer.BadParameter(f"SEVENFOLD_EXAMPLE_DATA names {folder}, which is no folder")
+    names = [spec.name for spec in default_registry().select(models)] if models else None
+    results = run_evaluation(Path(folder), names, _tell_measured)
     rows = [
         {
             "dataset": result.dataset,
@@ -171,7 +178,7 @@ def evaluate(
             "ours": result.ours,
             "floor": result.floor,
             "published": result.published,
-            "holds": result.holds,
+            "holds": "skipped" if result.skipped else result.holds,
             "protocol": result.protocol,
         }
         for result in results
@@ -181,9 +188,13 @@ def evaluate(
         raise typer.Exit(1)
 
 
+def _tell_measured(result: Result) -> None:
+    note(f"{result.model}: {result.protocol if result.skipped else f'{result.dataset} done'}")
+
+
 def drift_report(model: Model, home: Home = None) -> None:
     """Evidently's page: today's inputs beside the champion's reference."""
-    use_home(home)
+    use_existing_home(home)
     from ml.lifecycle.drift_report import write_drift_report
     from ml.lifecycle.workspace import Workspace
 

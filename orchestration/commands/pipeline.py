@@ -27,6 +27,22 @@ def use_home(home: Path | None) -> None:
         os.environ["SEVENFOLD_HOME"] = str(home.expanduser().resolve())
 
 
+def use_existing_home(home: Path | None) -> None:
+    """The same for commands that only read: a mistyped home is refused, not made."""
+    use_home(home)
+    from ml.refusals import NoHomeError
+    from warehouse.database import parse_url
+    from warehouse.settings import WarehouseSettings
+
+    settings = WarehouseSettings()
+    url = parse_url(settings.warehouse_url)
+    if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
+        raise NoHomeError(
+            f"There is no Sevenfold home at {settings.home}: `sevenfold run --home"
+            f" {settings.home}` makes one; for another, give --home or set SEVENFOLD_HOME."
+        )
+
+
 def run(
     source: Annotated[
         str | None, typer.Option("--source", help="Where the data comes from (SEVENFOLD_SOURCE).")
@@ -40,6 +56,9 @@ def run(
         ),
     ] = None,
     models: Models = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the selected models now, due or not.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +81,8 @@ def run(
         workspace = Workspace.current()
         specs = workspace.registry.select(models)
         day = as_of.date() if as_of else None
-        outcome = {step.model: step for step in run_pipeline(workspace, specs, day, progress)}
+        done = run_pipeline(workspace, specs, day, progress, train)
+        outcome = {step.model: step for step in done}
         progress("writing the report")
         rows = run_table(workspace, specs, {n: s.problem for n, s in outcome.items() if s.problem})
         page = write_report(workspace, workspace.registry.select(None))
@@ -82,13 +102,17 @@ def run(
 
 def serve(
     home: Home = None,
-    port: Annotated[int, typer.Option(help="Port of the API.", envvar="SEVENFOLD_API_PORT")] = 8000,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API (SEVENFOLD_API_PORT, 8000).")
+    ] = None,
     dagster_port: Annotated[
-        int, typer.Option(help="Port of the Dagster UI.", envvar="SEVENFOLD_DAGSTER_PORT")
-    ] = 3000,
+        int | None, typer.Option(help="Port of the Dagster UI (SEVENFOLD_DAGSTER_PORT, 3000).")
+    ] = None,
 ) -> None:
     """Start the Dagster UI with its daemon and the API; Ctrl-C stops all of them."""
     use_home(home)
     from orchestration.processes import serve_all
+    from orchestration.settings import OrchestrationSettings
 
-    raise typer.Exit(serve_all(port, dagster_port))
+    settings = OrchestrationSettings()
+    raise typer.Exit(serve_all(port or settings.api_port, dagster_port or settings.dagster_port))
