@@ -14,27 +14,74 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _ROUNDS = 500
+_DENSE, _CELLS = 400, 5_000_000  # levels solved for directly, and cells of their table, at most
 _LEAST_FREE = 0.2  # a row alone in its effect has no error left, whatever it is divided by
 
 
 def demean(columns: Floats, effects: Sequence[Ints], weights: Floats) -> Floats:
     """Columns (rows, k) less the weighted means of every effect (codes from 0), all at once.
 
-    Alternating projections until nothing moves by more than 1e-10 of a column's deviation.
+    The effect with the most levels is absorbed and the others solved for, where that is small
+    enough; else alternating projections until nothing moves by more than 1e-10 of a deviation.
     """
     result = np.array(columns, dtype=np.float64)
     if not effects:
         return result
+    levels = [int(codes.max(initial=-1)) + 1 for codes in effects]
+    largest = int(np.argmax(levels))
+    rest = [codes for at, codes in enumerate(effects) if at != largest]
+    dense = sum(levels) - levels[largest]
+    if dense <= _DENSE and dense * levels[largest] <= _CELLS:
+        return _absorbed(result, effects[largest], rest, weights)
+    return _alternating(result, effects, weights)
+
+
+def _absorbed(columns: Floats, absorbed: Ints, rest: Sequence[Ints], weights: Floats) -> Floats:
+    """Exactly, by the normal equations of the smaller effects within the absorbed one."""
+    totals = np.bincount(absorbed, weights=weights)
+    inverse = 1.0 / np.maximum(totals, 1e-300)
+
+    def within(values: Floats) -> Floats:
+        return values - (inverse[:, None] * _sums(absorbed, len(totals), weights, values))[absorbed]
+
+    if not rest:
+        return within(columns)
+    sizes = [int(codes.max()) + 1 for codes in rest]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    placed = [codes + start for codes, start in zip(rest, starts, strict=True)]
+    count = int(sum(sizes))
+    cross = np.zeros((len(totals), count))
+    gram = np.zeros((count, count))
+    for one in placed:
+        np.add.at(cross, (absorbed, one), weights)
+        for other in placed:
+            np.add.at(gram, (one, other), weights)
+    gram -= cross.T @ (inverse[:, None] * cross)
+    inside = within(columns)
+    right = sum(_sums(one, count, weights, inside) for one in placed)
+    # Levels are only known up to a constant each, hence the pseudo-inverse.
+    beta = np.linalg.pinv(gram, rcond=1e-11, hermitian=True) @ right
+    explained = np.asarray(sum(beta[one] for one in placed))
+    return within(columns - explained)
+
+
+def _sums(codes: Ints, count: int, weights: Floats, values: Floats) -> Floats:
+    """Weighted sums of the columns by code, (count, k)."""
+    weighted = weights[:, None] * values
+    return np.column_stack(
+        [np.bincount(codes, weights=column, minlength=count) for column in weighted.T]
+    )
+
+
+def _alternating(result: Floats, effects: Sequence[Ints], weights: Floats) -> Floats:
     totals = [np.bincount(codes, weights=weights) for codes in effects]
     limits = 1e-10 * (result.std(axis=0) + 1e-300)
-    for _ in range(_ROUNDS if len(effects) > 1 else 1):
+    for _ in range(_ROUNDS):
         moved = np.zeros(result.shape[1])
         for codes, total in zip(effects, totals, strict=True):
-            for column in range(result.shape[1]):
-                sums = np.bincount(codes, weights=weights * result[:, column])
-                means = sums / np.maximum(total, 1e-300)
-                result[:, column] -= means[codes]
-                moved[column] = max(moved[column], float(np.abs(means).max()))
+            means = _sums(codes, len(total), weights, result) / np.maximum(total, 1e-300)[:, None]
+            result -= means[codes]
+            moved = np.maximum(moved, np.abs(means).max(axis=0))
         if (moved <= limits).all():
             break
     return result

@@ -85,17 +85,26 @@ class PriceData:
             left_out=int(rows - usable.sum()),
         )
 
-    def effects_of(self, inside: NDArray[np.bool_]) -> list[Ints]:
-        """Codes of the effects in these rows, from 0 without gaps; groups have levels too."""
-        return [_codes(codes[inside]) for codes in (self.group, *self.effects)]
+    def blocks(self, kept: NDArray[np.bool_] | None = None) -> list[Ints]:
+        """Positions of the rows ``kept`` (all) of each block, in order, where there are any."""
+        rows = np.arange(len(self.block)) if kept is None else np.nonzero(kept)[0]
+        blocks = self.block[rows]
+        order = np.argsort(blocks, kind="stable")
+        cuts = np.nonzero(np.diff(blocks[order]))[0] + 1
+        return [part for part in np.split(rows[order], cuts) if len(part)]
 
-    def slopes(
-        self, inside: NDArray[np.bool_], present: Ints
-    ) -> tuple[Floats, Floats, Floats, Ints]:
+    def effects_of(self, inside: Ints) -> list[Ints]:
+        """Codes of the effects in these rows, from 0 without gaps, none implied by another.
+
+        Groups have levels too.
+        """
+        return _not_nested([_codes(codes[inside]) for codes in (self.group, *self.effects)])
+
+    def slopes(self, inside: Ints, present: Ints) -> tuple[Floats, Floats, Floats]:
         """Slopes of the groups ``present`` in the rows of one block, estimated together.
 
         Returns slopes, their covariance, the deviation of log price that the controls leave in
-        each group, and the rows of each. Slopes are NaN where no price is left.
+        each group. Slopes are NaN where no price is left.
         """
         effects = self.effects_of(inside)
         member = self.group[inside][:, None] == present[None, :]
@@ -105,7 +114,6 @@ class PriceData:
             np.column_stack([self.y[inside], prices]), self.numbers[inside], effects, weights
         )
         y, x = left[:, 0], left[:, 1:]
-        counts = member.sum(axis=0)
         energy = (weights[:, None] * x**2).sum(axis=0)
         spread = np.sqrt(energy / np.maximum((weights[:, None] * member).sum(axis=0), 1e-300))
         moves = spread > 1e-6
@@ -117,7 +125,23 @@ class PriceData:
             covariance[np.ix_(moves, moves)] = robust_covariance(
                 x[:, moves], errors, weights, effects, clusters
             )
-        return slope, covariance, spread, counts.astype(np.int64)
+        return slope, covariance, spread
+
+
+def _not_nested(effects: list[Ints]) -> list[Ints]:
+    """Effects less those that another one implies: a client has one segment, mostly."""
+    kept = list(effects)
+    for codes in effects:
+        others = [other for other in kept if other is not codes]
+        if any(_implies(other, codes) for other in others):
+            kept = others
+    return kept
+
+
+def _implies(finer: Ints, coarser: Ints) -> bool:
+    first = np.zeros(int(finer.max()) + 1, dtype=np.int64)
+    first[finer] = coarser
+    return bool((first[finer] == coarser).all())
 
 
 def _robust_slopes(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -151,17 +151,32 @@ def _mistakes(frame: pd.DataFrame) -> pd.Series:
     A promotion or a new list moves others too and a new agreement stays: a lone price does
     neither, and the quantity never answered to a price that nobody agreed.
     """
-    pair = [frame["service_id"], frame["client_id"]]
-    around = (
-        frame["log_price"]
-        .groupby(pair, sort=False, observed=True)
-        .rolling(_NEIGHBOURS, center=True, min_periods=1)
-        .median()
-    )
-    lone = np.abs(frame["log_price"].to_numpy() - around.to_numpy()) > _MISTAKE
-    offers = [frame["service_id"], frame["period"], frame["unit_price"]]
-    payers = frame["client_id"].groupby(offers, observed=True).transform("nunique")
-    again = (
-        frame["client_id"].groupby([*pair, frame["unit_price"]], observed=True).transform("size")
-    )
-    return pd.Series(lone & (payers.to_numpy() < 2) & (again.to_numpy() < 2), index=frame.index)
+    if frame.empty:
+        return pd.Series(False, index=frame.index)
+    pair = frame.groupby(["service_id", "client_id"], sort=False, observed=True).ngroup()
+    price = frame["log_price"].to_numpy(np.float64)
+    lone = np.abs(price - _rolling_median(price, pair.to_numpy())) > _MISTAKE
+    # Only lone prices are looked up, since there are few.
+    offers = ["service_id", "period", "unit_price"]
+    asked = frame.loc[lone, offers].drop_duplicates()
+    paid = frame[[*offers, "client_id"]].drop_duplicates().merge(asked, on=offers)
+    payers = paid.groupby(offers, observed=True).size().rename("payers").reset_index()
+    found = frame.loc[lone, offers].merge(payers, on=offers, how="left")
+    again = pair.groupby([pair, frame["unit_price"]]).transform("size").to_numpy()
+    alone = np.zeros(len(frame), dtype=bool)
+    alone[lone] = (found["payers"] < 2).to_numpy()
+    return pd.Series(alone & (again < 2), index=frame.index)
+
+
+def _rolling_median(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Centred median of up to ``_NEIGHBOURS`` values around each, groups being runs of rows."""
+    half, rows = _NEIGHBOURS // 2, len(values)
+    around = np.full((rows, _NEIGHBOURS), np.inf)
+    for column, offset in enumerate(range(-half, half + 1)):
+        here = np.arange(max(0, -offset), min(rows, rows - offset))
+        same = here[group[here] == group[here + offset]]
+        around[same, column] = values[same + offset]
+    count = np.isfinite(around).sum(axis=1)
+    around.sort(axis=1)
+    at = np.arange(rows)
+    return np.asarray((around[at, (count - 1) // 2] + around[at, count // 2]) / 2)

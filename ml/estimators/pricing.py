@@ -83,13 +83,15 @@ class PriceResponse:
         self.columns_, self.labels_ = data.group_names, data.labels
         count = len(data.labels)
         slopes, covariance = np.full(count, np.nan), np.zeros((count, count))
-        spread, rows = np.zeros(count), np.zeros(count, dtype=np.int64)
-        for block in np.unique(data.block):
-            inside = data.block == block
+        spread = np.zeros(count)
+        rows = np.bincount(data.group, minlength=count).astype(np.int64)
+        # A group with too few rows gets no answer, and with a slope and a level of its own it
+        # has next to nothing to say about the others.
+        for inside in data.blocks(rows[data.group] >= self.least_rows):
             present = np.unique(data.group[inside])
             found = data.slopes(inside, present)
             slopes[present], covariance[np.ix_(present, present)] = found[0], found[1]
-            spread[present], rows[present] = found[2], found[3]
+            spread[present] = found[2]
         self._conclude(slopes, covariance, spread, rows)
         return self
 
@@ -252,8 +254,7 @@ class PriceResponse:
         known = dict(zip(self.labels_, self._slopes(), strict=True))
         slope = np.array([known.get(label, 0.0) for label in data.labels])[data.group]
         ours = base = 0.0
-        for block in np.unique(data.block):
-            inside = data.block == block
+        for inside in data.blocks():
             left = residuals(
                 np.column_stack([data.y[inside], (slope * data.x)[inside]]),
                 data.numbers[inside],
