@@ -33,7 +33,7 @@ def run(clients: tuple[int, ...]) -> Iterator[Row]:
             smaller = (f"{before[0]:,} clients", before[1]) if before else ("", None)
             yield Row(f"first run, {size}", smaller[0], whole, smaller[1])
             for name, seconds in steps(messages):
-                yield Row(f"  {name}, {size}", "the whole run", Cost(seconds), whole)
+                yield Row(f"{size}: {name}", "the whole run", Cost(seconds), whole)
             _, _, again = sevenfold(*call)
             yield Row(f"second run, {size}", "the first run", again, whole)
         before = count, whole
@@ -46,7 +46,7 @@ BENCHMARK = Benchmark(
     full={"clients": (1_000, 10_000)},
     quick={"clients": (60,)},
     large={"clients": (1_000, 10_000, 100_000)},
-    minutes=30,
+    minutes=20,
 )
 
 if __name__ == "__main__":
