@@ -44,7 +44,7 @@ def build_training(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "known_through": str(trained.known_through),
                 "data_version": trained.data_version,
                 "judged_on": f"{trained.comparison.rows} rows, {trained.comparison.basis}",
-                "gate": dg.MetadataValue.md("\n".join(f"- {r}" for r in trained.gate.reasons)),
+                "gate": dg.MetadataValue.md(trained.gate.markdown),
                 "plot": bars(
                     [
                         label
@@ -65,7 +65,7 @@ def build_training(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                     check_name="gate",
                     passed=trained.gate.passed,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"reasons": list(trained.gate.reasons)},
+                    metadata={"failed": list(trained.gate.failed)},
                 )
             ],
         )

@@ -19,6 +19,13 @@ class GateVerdict:
     reasons: tuple[str, ...]
     failed: tuple[str, ...] = ()
 
+    @property
+    def markdown(self) -> str:
+        """The reasons as a list in which those that failed stand out."""
+        return "\n".join(
+            f"- {'**not passed:** ' if text in self.failed else ''}{text}" for text in self.reasons
+        )
+
 
 def why_not(version: str, gate: Mapping[str, Any]) -> str:
     """Why a version is not champion, from its stored verdict: only what failed, no full stop."""

@@ -18,9 +18,6 @@ def model_card(
         f"| {name} | {ours:.4g} | {_figure(comparison.baseline.get(name))} |"
         for name, ours in comparison.ours.items()
     )
-    reasons = "\n".join(
-        f"- {'**not passed** ' if text in gate.failed else ''}{text}" for text in gate.reasons
-    )
     features = ", ".join(manifest["features"])
     return f"""# {spec.title}
 
@@ -39,7 +36,7 @@ Estimator `{spec.estimator}`, learned on {manifest["trained_as_of"]} from data v
 
 ## Gate: {"passed" if gate.passed else "not passed"}
 
-{reasons}
+{gate.markdown}
 
 ## Inputs
 

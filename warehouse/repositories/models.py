@@ -20,7 +20,8 @@ class ModelVersion:
     """One training: its data, figures beside the baseline's and the champion's, and its files.
 
     ``known_through`` is the last day that any label of the training used; ``gate`` holds
-    ``passed``, ``reasons`` and ``failed``; ``artifact`` and ``card`` are paths below the models' root.
+    ``passed``, ``reasons`` and ``failed``; ``artifact`` and ``card`` are paths below the models'
+    root.
     """
 
     version: str
