@@ -26,6 +26,27 @@ class Problem(Exception):
         self.errors = list(errors)
 
 
+CODES = {
+    "artifact_damaged": "The champion's files are not those that were written: roll back, or train"
+    " again.",
+    "cursor_expired": "The day that the cursor walks through was scored again: read again from the"
+    " first page.",
+    "feature_schema_mismatch": "The stored features are not those that the champion learned from:"
+    " score the day again.",
+    "http_error": "The request could not be served; the status and `detail` say why.",
+    "internal_error": "Something went wrong on our side; the log has it under the request's time.",
+    "invalid_request": "A field, filter or cursor is not as expected; `errors` points at each.",
+    "method_not_allowed": "The path exists, but not for this method; `Allow` names those it has.",
+    "no_champion": "No version of the model passed its gate yet, so it is silent.",
+    "not_found": "There is no such path.",
+    "not_scored": "The model has no stored decisions yet.",
+    "query_not_answerable": "The question is well formed, but the model cannot answer it; `errors`"
+    " points at the reason.",
+    "unknown_entity": "The newest scored day has no decision on that id.",
+    "unknown_model": "There is no model of that name.",
+}
+"""Every code that an answer may carry, and what it means to a caller."""
+
 TITLES = {
     400: "Bad request",
     404: "Not found",
@@ -33,7 +54,7 @@ TITLES = {
     409: "Conflict",
     410: "Gone",
     413: "Too large",
-    422: "Not acceptable",
+    422: "Unprocessable content",
     500: "Internal error",
     503: "Not ready",
 }

@@ -64,7 +64,10 @@ class MlSettings(BaseSettings):
         100, ge=10, description="Rows below which a drift verdict is `insufficient_data`."
     )
     drift_false_alarm: float = Field(
-        0.01, gt=0, lt=0.5, description="Chance that an undrifted column is called drifted."
+        0.01,
+        gt=0,
+        lt=0.5,
+        description="Chance that any column of an undrifted day is called drifted.",
     )
     retrain_cooldown_days: int = Field(
         7, ge=0, description="Days after a training before a sensor may start another."

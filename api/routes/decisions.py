@@ -84,10 +84,16 @@ def _latest(
         raise Problem(404, "unknown_entity", f"{spec.title} has no decision for {entity!r}.")
     etag = f'"{spec.name}:{page.day.as_of}:{page.day.run_id}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == etag:
+    if _known(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     body = schema(items=page.rows, next_cursor=page.next_cursor)
     return Response(body.model_dump_json(), headers=headers, media_type="application/json")
+
+
+def _known(asked: str, etag: str) -> bool:
+    """Whether ``If-None-Match`` names the tag; tags are compared weakly (RFC 9110, 13.1.2)."""
+    tags = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+    return bool(tags & {etag, "*"})
 
 
 def _read(
