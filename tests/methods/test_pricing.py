@@ -1,0 +1,43 @@
+"""Prices that look like mistakes, and effects taken out of prices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.estimators.partial_out import _alternating, demean
+from ml.estimators.price_panel import price_panel
+
+
+def test_effects_solved_for_equal_effects_iterated() -> None:
+    rng = np.random.default_rng(2)
+    effects = [rng.integers(0, size, 600) for size in (90, 12, 3)]
+    weights = rng.uniform(0.5, 2.0, 600)
+    columns = rng.normal(size=(600, 3))
+    direct = demean(columns, effects, weights)
+    np.testing.assert_allclose(direct, _alternating(columns.copy(), effects, weights), atol=1e-8)
+    for codes in effects:
+        means = np.bincount(codes, weights=weights * direct[:, 0])
+        assert np.abs(means).max() < 1e-8
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_lone_price_is_found_beside_its_own_neighbours(seed: int) -> None:
+    """Ids in no order, so that rows of one client are not where another's would be."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for client in rng.permutation(40):
+        for month in range(1, 13):
+            day = pd.Timestamp(2024, month, 5)
+            rows.append((f"c{client}", f"s{client % 3}", day, 1.0, 100.0 + client))
+        # A client's only purchase of a service has no neighbour to differ from.
+        rows.append((f"c{client}", f"once{client}", pd.Timestamp(2024, 6, 1), 1.0, 900.0))
+    names = ["client_id", "service_id", "issued_on", "quantity", "unit_price"]
+    lines = pd.DataFrame(rows, columns=names)
+    wrong = int(lines.index[(lines["client_id"] == "c7") & lines["issued_on"].dt.month.eq(5)][0])
+    lines.loc[wrong, "unit_price"] = 250.0
+    panel = price_panel(lines)
+    assert panel.attrs["excluded"]["prices that look like mistakes"] == 1
+    gone = panel[(panel["client_id"] == "c7") & (panel["period"] == "2024-05-01")]
+    assert gone.empty
