@@ -192,7 +192,7 @@ def _curve(
     try:
         return records(fitted.curve(row, prices))
     except ValueError as error:
-        raise QueryError(f"no curve: {error}", "/prices") from error
+        raise QueryError(str(error), "/prices") from error
 
 
 def _finite(value: float | None) -> float | None:
