@@ -8,6 +8,7 @@ import pytest
 
 from ml.estimators.partial_out import _alternating, demean
 from ml.estimators.price_panel import price_panel
+from ml.estimators.pricing import PriceResponse
 
 
 def test_effects_solved_for_equal_effects_iterated() -> None:
@@ -41,3 +42,14 @@ def test_a_lone_price_is_found_beside_its_own_neighbours(seed: int) -> None:
     assert panel.attrs["excluded"]["prices that look like mistakes"] == 1
     gone = panel[(panel["client_id"] == "c7") & (panel["period"] == "2024-05-01")]
     assert gone.empty
+
+
+def test_a_slope_met_exactly_by_one_purchase_is_no_evidence() -> None:
+    """Clients each at one price of their own, but one of them once at another."""
+    clients = np.repeat([f"c{number}" for number in range(30)], 2)
+    price = np.repeat(np.linspace(80.0, 120.0, 30), 2)
+    price[7] *= 1.5
+    quantity = np.random.default_rng(0).uniform(1.0, 9.0, 60)
+    controls = pd.DataFrame({"client": clients})
+    model = PriceResponse().fit(price, quantity, controls, clusters=clients)
+    assert model.evidence_["status"].tolist() == ["thin_evidence"]
