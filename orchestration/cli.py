@@ -29,7 +29,7 @@ def main() -> None:
     """Run a command; what the user can mend ends in one sentence and exit status 1."""
     try:
         app()
-    except (Refusal, UnknownModelError, *data.MENDABLE) as error:
+    except (Refusal, UnknownModelError, *data.MENDABLE, *models.MENDABLE) as error:
         fail(str(error))
         sys.exit(1)
     except ValidationError as error:

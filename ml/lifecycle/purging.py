@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ml.lifecycle.workspace import Workspace
+from warehouse.contract import TABLES
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import data_versions, models, scores
 from warehouse.snapshot import raw
@@ -49,5 +50,6 @@ def purge(workspace: Workspace) -> Purged:
     files = workspace.artifacts.remove_drafts(utc_now() - DRAFTS_STAY)
     for table in sorted({table for version in kept for table in version.table_versions}):
         keep = {v.table_versions[table] for v in kept if table in v.table_versions}
-        files += len(workspace.lake.vacuum(raw(table), keep))
+        name = raw(table) if table in TABLES else table  # the quarantine is no raw table
+        files += len(workspace.lake.vacuum(name, keep))
     return Purged(removed, files)

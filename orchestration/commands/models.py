@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml.artifacts import DamagedArtifactError
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, Models, use_existing_home
+from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
 
 if TYPE_CHECKING:
     from ml.evaluation.result import Result
+
+MENDABLE = (DamagedArtifactError, UnknownVersionError, NothingToRollBackError)
 
 models = typer.Typer(help="Versions of the models, and which one is champion.")
 drift = typer.Typer(help="Drift of the inputs.")
