@@ -33,7 +33,7 @@ serve: $(STAMP) ## Dagster UI on port 3000 and the API on port 8000
 	@$(BIN)/sevenfold serve
 
 test: $(STAMP) ## The whole test suite, on SQLite and on a real PostgreSQL
-	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP) ## The tests that take seconds
 	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow"

@@ -13,8 +13,6 @@ from ml.models import default_registry
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST
 
-pytestmark = pytest.mark.xdist_group("api")
-
 LATEST = "/api/repeat-orders/latest"
 ROUTES = [spec.route for spec in default_registry().values()]
 

@@ -25,8 +25,6 @@ from warehouse import faults
 from warehouse.database import reading
 from warehouse.repositories import data_versions, models, scores, verdicts
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE = date(2025, 5, 31)
 POINTS = {

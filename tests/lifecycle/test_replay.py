@@ -24,8 +24,6 @@ from tests.small_firm import LAST, Firm, lines, write_csv
 from warehouse.database import writing
 from warehouse.repositories import models
 
-pytestmark = pytest.mark.xdist_group("replay")
-
 DAY = date(2025, 4, 30)
 
 

@@ -23,8 +23,6 @@ from tests.small_firm import LAST, Firm
 from warehouse.database import reading
 from warehouse.repositories import drift, performance, value
 
-pytestmark = pytest.mark.xdist_group("eighth")
-
 DAY = LAST
 
 

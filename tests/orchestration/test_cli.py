@@ -15,9 +15,6 @@ from tests.lifecycle.conftest import Life
 from tests.small_firm import LAST, Firm, lines, write_csv
 
 
-pytestmark = pytest.mark.xdist_group("cli")
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with data and failed rules, and nothing trained."""
