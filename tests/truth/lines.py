@@ -46,6 +46,13 @@ LINES: dict[str, tuple[Bound, ...]] = {
     "anomaly": (Bound("recall", least=0.8),),
 }
 
+#: What a model does not reach yet, with the figure seen. A line that is reached again must leave
+#: this list: its test is strict.
+KNOWN_MISSES: Mapping[tuple[str, int], str] = {
+    ("budget", 202): "one channel's contribution is off by .194, .15 is allowed",
+    ("demand", 202): "mean MASE is .950, .9 is allowed (seasonal naive: 1.140)",
+}
+
 
 def misses(line: str, figures: Figures) -> list[str]:
     """What keeps the figures from passing the line; empty where they pass."""
