@@ -14,16 +14,10 @@ from tests.truth.ways import measure
 
 pytestmark = pytest.mark.slow
 
-# A firm takes seconds to make, so one process makes each.
+# Tests go to workers by file, so one process makes each firm once.
 EVERY = pytest.mark.parametrize(
     ("line", "seed"),
-    [
-        pytest.param(
-            line, seed, marks=pytest.mark.xdist_group(f"truth-{seed}"), id=f"{line}-{seed}"
-        )
-        for seed in SEEDS
-        for line in LINES
-    ],
+    [pytest.param(line, seed, id=f"{line}-{seed}") for seed in SEEDS for line in LINES],
 )
 
 
