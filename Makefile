@@ -48,7 +48,7 @@ bench: $(STAMP) ## Benchmarks, as ratios against baselines in the same run
 	$(BIN)/python -m benchmarks
 
 lock: ## Pin the packages of pyproject.toml again
-	VIRTUAL_ENV=.venv .venv/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock
+	VIRTUAL_ENV=.venv .venv/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url -o requirements.lock
 
 clean: ## Remove the environment; state in .sevenfold/ stays (see `sevenfold reset`)
 	rm -rf .venv

@@ -98,7 +98,8 @@ class Predictor:
                     )
                 found.append({"entity": there.entity, "features": there.features})
                 return found, there.as_of, there.data_version
-        return found, self.workspace.as_of(), self.workspace.data_version().snapshot
+        newest = self.workspace.data_version()
+        return found, self.workspace.as_of(newest), newest.snapshot
 
 
 def _plain(decision: Mapping[str, Any]) -> dict[str, Any]:

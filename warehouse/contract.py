@@ -7,10 +7,8 @@ One declaration gives ingestion, the quality suites, the source checker and the 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Literal
 
-ColumnType = Literal["string", "float", "int", "bool", "date", "instant"]
+from warehouse.contract_types import Column, Order, Table
 
 EARLIEST = dt.date(1900, 1, 1)
 LATEST = dt.date(2199, 12, 31)  # later days do not fit the nanosecond instants of pandas
@@ -22,94 +20,28 @@ KNOWN_AT = "known_at"
 LOG_COLUMNS = ("change", "seen_on", "snapshot")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its type, whether it must be there, when it is known, which values it takes.
-
-    ``versioned`` marks what changes without a date of its own: a change holds from the day we saw
-    it. ``known_by`` names the date column that says when the value became known. ``may_be_empty``
-    columns may be empty in every row without a word about it.
-    """
-
-    name: str
-    type: ColumnType
-    required: bool = False
-    versioned: bool = (
-        False  # changes without a date of its own: a change holds from the day we saw it
-    )
-    known_by: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    may_be_empty: bool = False
-    description: str = ""
-
-    @property
-    def not_null(self) -> bool:
-        """A required column may not be empty in any row."""
-        return self.required
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A rule over two date columns: ``later`` is not before ``earlier`` where both are given."""
-
-    earlier: str
-    later: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table of the contract; ``key`` names a row, ``date_column`` is the day it happened."""
-
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    date_column: str | None
-    description: str
-    derived_key: bool = False  # a missing key is made from the row's other columns
-    optional_key: tuple[str, ...] = ()  # key columns that may be empty
-    summed: str | None = None  # rows of one key are added up in this column
-    orders: tuple[Order, ...] = ()
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The contract's columns, in order, without ``known_at``."""
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Columns that a source must have and fill in every row."""
-        return tuple(column.name for column in self.columns if column.required)
-
-    @property
-    def own_dated(self) -> dict[str, str]:
-        """Columns that are known by a date column: ``{"won": "decided_on", …}``."""
-        return {column.name: column.known_by for column in self.columns if column.known_by}
-
-    @property
-    def version_columns(self) -> tuple[str, str]:
-        """Names of a row version's first day and the day after its last one in a snapshot.
-
-        ``valid_from`` and ``valid_to``, but ``rates`` has columns of its own by these names.
-        """
-        if "valid_from" in self.column_names:
-            return "version_from", "version_to"
-        return "valid_from", "valid_to"
-
-    def column(self, name: str) -> Column:
-        """The declaration of a column; KeyError names the columns there are."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(
-            f"table {self.name} has no column {name!r}; it has {list(self.column_names)}"
-        )
-
-
 def _money(name: str, description: str, *, required: bool = False, signed: bool = True) -> Column:
     low = -MONEY_LIMIT if signed else 0.0
     return Column(
         name, "float", required, minimum=low, maximum=MONEY_LIMIT, description=description
+    )
+
+
+def _day(
+    name: str,
+    description: str,
+    *,
+    required: bool = False,
+    known_by: str | None = None,
+    may_be_empty: bool = False,
+) -> Column:
+    return Column(
+        name,
+        "date",
+        required,
+        known_by=known_by,
+        may_be_empty=may_be_empty,
+        description=description,
     )
 
 
@@ -128,14 +60,8 @@ _CLIENTS = Table(
         Column("name", "string", versioned=True, description="the client's name"),
         Column("segment", "string", versioned=True, description="group for prices and reports"),
         Column("region", "string", versioned=True, description="where the client is"),
-        Column("started_on", "date", description="first day as a client"),
-        Column(
-            "ended_on",
-            "date",
-            known_by="ended_on",
-            may_be_empty=True,
-            description="last day as a client",
-        ),
+        _day("started_on", "first day as a client"),
+        _day("ended_on", "last day as a client", known_by="ended_on", may_be_empty=True),
     ),
 )
 _SERVICES = Table(
@@ -173,16 +99,10 @@ _INVOICES = Table(
     columns=(
         _id("invoice_id", "the invoice's number", required=True),
         _id("client_id", "who is billed", required=True),
-        Column("issued_on", "date", required=True, description="the invoice's date"),
+        _day("issued_on", "the invoice's date", required=True),
         _money("amount", "total; negative for a credit note"),
-        Column("due_on", "date", description="last day to pay without being late"),
-        Column(
-            "paid_on",
-            "date",
-            known_by="paid_on",
-            may_be_empty=True,
-            description="day of full payment",
-        ),
+        _day("due_on", "last day to pay without being late"),
+        _day("paid_on", "day of full payment", known_by="paid_on", may_be_empty=True),
         Column(
             "disputed",
             "bool",
@@ -202,7 +122,7 @@ _INVOICE_LINES = Table(
         _id("line_id", "the line's id; derived where it is missing"),
         _id("client_id", "who is billed", required=True),
         _id("service_id", "what for", required=True),
-        Column("issued_on", "date", required=True, description="the line's or its invoice's date"),
+        _day("issued_on", "the line's or its invoice's date", required=True),
         _money("quantity", "units; negative for a credit", required=True),
         _money("unit_price", "price of one unit; 0 is legal", required=True, signed=False),
         _id("invoice_id", "the invoice it stands on"),
@@ -220,7 +140,7 @@ _WORK_ENTRIES = Table(
         _id("entry_id", "the entry's id; derived where it is missing"),
         _id("client_id", "whom for", required=True),
         _id("service_id", "what", required=True),
-        Column("worked_on", "date", required=True, description="the day of the work"),
+        _day("worked_on", "the day of the work", required=True),
         _money("quantity", "units worked, in the service's unit", required=True),
         _money("cost", "what the work cost the firm, in total"),
         Column("billable", "bool", versioned=True, description="is to be billed"),
@@ -243,7 +163,7 @@ _RATES = Table(
     columns=(
         _id("service_id", "what", required=True),
         Column("client_id", "string", may_be_empty=True, description="for whom; empty: everyone"),
-        Column("valid_from", "date", required=True, description="first day of the price"),
+        _day("valid_from", "first day of the price", required=True),
         _money("unit_price", "agreed price of one unit", required=True, signed=False),
         Column(
             "valid_to",
@@ -264,7 +184,7 @@ _QUOTES = Table(
     columns=(
         _id("quote_id", "the quote's id; derived where it is missing"),
         _id("service_id", "what", required=True),
-        Column("quoted_on", "date", required=True, description="the day of the offer"),
+        _day("quoted_on", "the day of the offer", required=True),
         _money("quoted_price", "price of one unit", required=True, signed=False),
         Column(
             "won",
@@ -276,13 +196,7 @@ _QUOTES = Table(
         _id("client_id", "to whom"),
         _money("quantity", "units offered"),
         _money("unit_cost", "what one unit would cost the firm", signed=False),
-        Column(
-            "decided_on",
-            "date",
-            known_by="decided_on",
-            may_be_empty=True,
-            description="the day of the answer",
-        ),
+        _day("decided_on", "the day of the answer", known_by="decided_on", may_be_empty=True),
     ),
 )
 _CHANNEL_SPEND = Table(
@@ -293,7 +207,7 @@ _CHANNEL_SPEND = Table(
     summed="amount",
     columns=(
         _id("channel", "the channel's name", required=True),
-        Column("spent_on", "date", required=True, description="first day of the period"),
+        _day("spent_on", "first day of the period", required=True),
         _money("amount", "money spent; rows of one key are summed", required=True, signed=False),
     ),
 )
@@ -315,7 +229,7 @@ _CLIENT_OUTCOMES = Table(
     date_column="observed_on",
     columns=(
         _id("client_id", "the client", required=True),
-        Column("observed_on", "date", required=True, description="the day it was observed"),
+        _day("observed_on", "the day it was observed", required=True),
         _id("outcome", "what was observed", required=True),
         Column("value", "float", required=True, description="1 or 0, or an amount"),
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from warehouse.contract import EARLIEST, LATEST, MONEY_LIMIT, TABLES, Column, Table
+from warehouse.contract import EARLIEST, LATEST, MONEY_LIMIT, TABLES
+from warehouse.contract_types import Column, Table
 
 
 def _known(column: Column, declared: Table) -> str:

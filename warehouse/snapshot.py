@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse import contract, duck
-from warehouse.contract import KNOWN_AT, LOG_COLUMNS, Table
+from warehouse.contract import KNOWN_AT, LOG_COLUMNS
+from warehouse.contract_types import Table
 from warehouse.lake import Lake
 
 if TYPE_CHECKING:

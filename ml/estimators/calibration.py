@@ -77,19 +77,6 @@ def expit(log_odds: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -500.0, 500.0)))
 
 
-def expected_calibration_error(y: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
-    """Mean distance between predicted and observed rates over bins of equal size (lower is better).
-
-    ``y`` holds 0 or 1, ``probability`` values in [0, 1], both of shape (rows,).
-    """
-    order = np.argsort(probability, kind="stable")
-    gaps = [
-        len(rows) * abs(float(np.mean(y[rows])) - float(np.mean(probability[rows])))
-        for rows in np.array_split(order, min(bins, len(order)))
-    ]
-    return sum(gaps) / len(order)
-
-
 def _platt(margin: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Slope and shift of the logistic fit by Newton's method; the slope is kept positive."""
     ones, zeros = float(weight[y == 1].sum()), float(weight[y == 0].sum())

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ml.estimators.calibration import expected_calibration_error
 from ml.estimators.churn import ChurnClassifier
 from ml.evaluation.client_data import FOLDS, SEED, held_out, online_retail, ta_feng, telco
 from ml.evaluation.result import Result
+from ml.metrics import auc, brier, expected_calibration_error
 
 _CV = f"{FOLDS} stratified folds over clients, seed {SEED}, out-of-fold predictions pooled"
 _BINS = 10
@@ -38,7 +38,7 @@ def _online_retail(data: Path) -> list[Result]:
     train = online_retail(data, date(2010, 6, 12), 90)
     test = online_retail(data, date(2010, 9, 10), 90)
     chance = _fit_and_score(train.X, train.inactive, test.X)
-    recency = _roc_auc(test.inactive, test.X[_RECENCY].to_numpy())
+    recency = auc(test.inactive, test.X[_RECENCY].to_numpy())
     protocol = (
         "inactive = no line (credits count) in 90 days; fitted on as_of 2010-06-12, whose labels"
         " end on 2010-09-10; tested on as_of 2010-09-10, labels to 2010-12-09;"
@@ -56,7 +56,7 @@ def _online_retail(data: Path) -> list[Result]:
 def _ta_feng(data: Path) -> list[Result]:
     clients = ta_feng(data, date(2001, 1, 31), 28)
     chance = held_out(clients.X, clients.inactive, _fit_and_score)
-    recency = _roc_auc(clients.inactive, clients.X[_RECENCY].to_numpy())
+    recency = auc(clients.inactive, clients.X[_RECENCY].to_numpy())
     protocol = (
         "inactive = no line from 2001-02-01 to 02-28; features to 2001-01-31;"
         f" {len(clients.X):,} clients; {_CV}; recency alone {recency:.3f} on the same rows"
@@ -71,22 +71,16 @@ def _fit_and_score(X: pd.DataFrame, y: np.ndarray, unseen: pd.DataFrame) -> np.n
     return ChurnClassifier().fit(X, y).predict_proba(unseen)[:, 1]
 
 
-def _roc_auc(y: np.ndarray, score: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(y, score))
-
-
 def _auc(
     dataset: str, y: np.ndarray, chance: np.ndarray, floor: float | None, known: str, protocol: str
 ) -> Result:
-    return Result(dataset, "churn", "auc", _roc_auc(y, chance), floor, known, protocol)
+    return Result(dataset, "churn", "auc", auc(y, chance), floor, known, protocol)
 
 
 def _brier(
     dataset: str, y: np.ndarray, chance: np.ndarray, floor: float | None, known: str, protocol: str
 ) -> Result:
-    error = float(np.mean((chance - y) ** 2))
+    error = brier(y, chance)
     return Result(dataset, "churn", "brier", error, floor, known, protocol, higher_is_better=False)
 
 

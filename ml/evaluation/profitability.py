@@ -11,6 +11,7 @@ import pandas as pd
 from ml.estimators.profitability import MarginRegressor
 from ml.evaluation.client_data import FOLDS, SEED, held_out, online_retail, ta_feng
 from ml.evaluation.result import Result
+from ml.metrics import spearman
 
 _COVERAGE = 0.8
 
@@ -32,7 +33,7 @@ def _ta_feng(data: Path) -> list[Result]:
     y = clients.margin
     return [
         Result("ta_feng", "profitability", "r2", _r2(y, mean), 0.22, "OLS .250", protocol),
-        Result("ta_feng", "profitability", "spearman", _spearman(y, mean), 0.38, ".393", protocol),
+        Result("ta_feng", "profitability", "spearman", spearman(y, mean), 0.38, ".393", protocol),
         Result(
             "ta_feng",
             "profitability",
@@ -60,7 +61,7 @@ def _online_retail(data: Path) -> list[Result]:
     train = online_retail(data, date(2010, 6, 12), 90)
     test = online_retail(data, date(2010, 9, 10), 90)
     mean, _, low, high = _fit_and_foretell(train.X, train.margin, test.X).T
-    naive = _spearman(test.margin, test.X["revenue_90d"].to_numpy())
+    naive = spearman(test.margin, test.X["revenue_90d"].to_numpy())
     protocol = (
         "revenue, credits included, of 90 days; fitted on as_of 2010-06-12, whose labels end on"
         " 2010-09-10; tested on as_of 2010-09-10, labels to 2010-12-09;"
@@ -71,7 +72,7 @@ def _online_retail(data: Path) -> list[Result]:
             "online_retail",
             "profitability",
             "spearman",
-            _spearman(test.margin, mean),
+            spearman(test.margin, mean),
             None,
             ".50",
             protocol,
@@ -111,12 +112,6 @@ def _coverage_error(
 
 def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
     return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
-
-
-def _spearman(y: np.ndarray, predicted: np.ndarray) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(y, predicted).statistic)
 
 
 def _capture(y: np.ndarray, predicted: np.ndarray) -> float:

@@ -71,11 +71,10 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     against, comparable = _against_champion(method, data, as_of, reigning)
     gate = judge_candidate(spec.gate, comparison, against, comparable)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
-    known_through = method.known_through(as_of)
     manifest: dict[str, Any] = {
         "estimator": spec.estimator,
         "trained_as_of": as_of.isoformat(),
-        "known_through": known_through.isoformat(),
+        "known_through": as_of.isoformat(),
         "data_version": data.id,
         "features": list(map(str, reference.columns)),
         "schema_hash": schema_hash(reference),
@@ -102,7 +101,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         model=spec.name,
         trained_at=workspace.clock(),
         trained_as_of=as_of,
-        known_through=known_through,
+        known_through=as_of,
         data_version=data.id,
         estimator=spec.estimator,
         metrics=dict(comparison.ours),
@@ -125,7 +124,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
             # The same training again: the verdict that it got then is the one that counts.
             failed = tuple(there.gate.get("failed", ()))
             gate = GateVerdict(there.gate["passed"], tuple(there.gate["reasons"]), failed)
-    return Trained(artifact.version, data.id, known_through, comparison, gate)
+    return Trained(artifact.version, data.id, as_of, comparison, gate)
 
 
 def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promotion:

@@ -119,9 +119,9 @@ class Workspace:
             version = found
         return Snapshot(self.lake, version.snapshot, version.table_versions)
 
-    def as_of(self) -> date:
+    def as_of(self, data: data_versions.DataVersion | None = None) -> date:
         """The default day: the earlier of yesterday and the newest event date in the source."""
-        newest = self.data_version().newest_event
+        newest = (data or self.data_version()).newest_event
         return min(self.yesterday, newest) if newest else self.yesterday
 
     def method(self, spec: ModelSpec) -> Method:

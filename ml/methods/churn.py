@@ -11,7 +11,7 @@ import pandas as pd
 from ml.methods.client_data import RECENCY, outcome_after, silent_after, usual_margin
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
-from ml.methods.metrics import auc, brier, expected_calibration_error
+from ml.metrics import auc, brier, expected_calibration_error
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot

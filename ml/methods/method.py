@@ -163,7 +163,3 @@ class Method(ABC):
     @abstractmethod
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         """The columns whose distribution drift checks watch, one row an observation."""
-
-    def known_through(self, as_of: date) -> date:
-        """The last day that any label of a training on ``as_of`` used."""
-        return as_of

@@ -10,7 +10,7 @@ import pandas as pd
 from ml.methods.client_data import basis_of, last_period, margin_after
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
-from ml.methods.metrics import mae, spearman
+from ml.metrics import mae, spearman
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot

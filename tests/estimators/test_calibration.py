@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import LogisticRegression
 
-from ml.estimators.calibration import Calibration, expected_calibration_error
+from ml.estimators.calibration import Calibration
 from ml.estimators.conformal import ResidualBands
 from ml.estimators.folds import TooFewRowsError, group_codes, stratified_folds
 from ml.estimators.isotonic import centred_isotonic
+from ml.metrics import expected_calibration_error
 
 margins = arrays(np.float64, st.integers(40, 400), elements=st.floats(-20, 20, width=32))
 
@@ -72,13 +73,6 @@ def test_a_reversed_ranking_gives_the_base_rate() -> None:
     margin = np.linspace(-2, 2, 200)
     found = Calibration.fit(margin, (margin < 0).astype(float)).probability(margin)
     np.testing.assert_allclose(found, 0.5, atol=0.05)
-
-
-def test_calibration_error_by_hand() -> None:
-    y = np.array([0, 0, 1, 1])
-    chance = np.array([0.1, 0.3, 0.6, 0.8])
-    assert expected_calibration_error(y, chance, bins=2) == pytest.approx((0.2 + 0.3) / 2)
-    assert expected_calibration_error(y, y.astype(float)) == 0
 
 
 @settings(max_examples=60, deadline=None)

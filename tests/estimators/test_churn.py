@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.estimators.calibration import expected_calibration_error
 from ml.estimators.churn import ChurnClassifier
 from ml.estimators.folds import TooFewRowsError
 from ml.estimators.tabular import ColumnMismatchError
 from ml.estimators.tabular_model import NotFittedError
+from ml.metrics import expected_calibration_error
 
 
 def clients(rows: int = 1500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

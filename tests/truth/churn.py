@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ml.methods.clients import KEYS, ClientMethod
-from ml.methods.metrics import auc
+from ml.metrics import auc
 from tests.truth.firms import Firm, Firms
 from tests.truth.lines import Figures
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from warehouse import contract, duck
-from warehouse.contract import ColumnType, Table
+from warehouse.contract_types import ColumnType, Table
 from warehouse.ingestion import changes, keys, plan, staging
 from warehouse.ingestion.changes import Changes
 from warehouse.ingestion.plan import Plan

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from warehouse import contract, duck, faults
-from warehouse.contract import Table
+from warehouse.contract_types import Table
 from warehouse.database import reading, writing
 from warehouse.ingestion import incoming
 from warehouse.ingestion.incoming import Held, Incoming
@@ -55,7 +55,7 @@ def ingest(
         accepted = verdicts.acceptances(connection)
         before = verdicts.newest(connection)
     if owner is not None and owner.source != source.identity:
-        raise OtherSourceError(owner_message(owner.source, source.identity))
+        raise OtherSourceError(owner.source, source.identity)
     run = _Run(source, lake, settings, today, run_id, newest, accepted)
     run.restore()
     data = str(settings.example_data) if settings.example_data else None
@@ -76,15 +76,6 @@ def ingest(
         for table in run.done.values():
             verdicts.add(connection, run.verdict(table))
     return report
-
-
-def owner_message(there: str, given: str) -> str:
-    """What is said when a home belongs to another source."""
-    return (
-        f"this home holds the data of the source {there!r}, not of {given!r}, and the two must not"
-        " mix: use another home (--home PATH or SEVENFOLD_HOME), or empty this one with"
-        " `sevenfold reset`"
-    )
 
 
 @dataclass
@@ -273,7 +264,7 @@ class _Run:
         same = self.newest is not None and not self.new_quarantine
         same = same and not any(table.changed for table in self.done.values())
         same = same and all(
-            name in before and _judged(table) == _recorded(before[name])
+            name in before and table.says_the_same_as(before[name])
             for name, table in self.done.items()
         )
         order = [self.done[name] for name in contract.TABLES if name in self.done]
@@ -310,13 +301,3 @@ class _Run:
             quarantined=table.quarantined,
             run_id=self.run_id,
         )
-
-
-def _judged(table: TableReport) -> tuple[Any, ...]:
-    failed = {(rule.rule, rule.severity, round(rule.figure, 9)) for rule in table.failed_rules}
-    return table.verdict, failed, table.rows, table.quarantined
-
-
-def _recorded(verdict: Verdict) -> tuple[Any, ...]:
-    failed = {(rule.rule, rule.severity, round(rule.figure, 9)) for rule in verdict.failed_rules}
-    return verdict.verdict, failed, verdict.rows, verdict.quarantined

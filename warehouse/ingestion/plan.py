@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from warehouse import duck
-from warehouse.contract import KNOWN_AT, LOG_COLUMNS, ColumnType, Table
+from warehouse.contract import KNOWN_AT, LOG_COLUMNS
+from warehouse.contract_types import ColumnType, Table
 from warehouse.ingestion import reading
 
 if TYPE_CHECKING:

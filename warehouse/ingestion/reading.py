@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warehouse import duck
-from warehouse.contract import ColumnType
+from warehouse.contract_types import ColumnType
 
 NOTHING = ("", "na", "n/a", "nan", "nat", "null", "none", "-")
 TRUE = ("true", "t", "yes", "y", "1", "won", "accepted")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from warehouse.repositories.verdicts import FailedRule
+from warehouse.repositories.verdicts import FailedRule, Verdict
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ class TableReport:
         """Whether any row was written."""
         return self.inserted + self.updated + self.removed > 0
 
+    def says_the_same_as(self, before: Verdict) -> bool:
+        """Whether the recorded verdict is this one, rule by rule."""
+        figures = (self.verdict, self.rows, self.quarantined)
+        return figures == (before.verdict, before.rows, before.quarantined) and (
+            _figures(self.failed_rules) == _figures(before.failed_rules)
+        )
+
 
 @dataclass(frozen=True)
 class IngestReport:
@@ -66,3 +73,7 @@ class IngestReport:
         )
         failed = [table.name for table in self.tables if table.verdict == "fail"]
         return text + (f" Failed quality: {', '.join(failed)}." if failed else "")
+
+
+def _figures(rules: Sequence[FailedRule]) -> set[tuple[str, str, float]]:
+    return {(rule.rule, rule.severity, round(rule.figure, 9)) for rule in rules}

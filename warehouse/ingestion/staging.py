@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warehouse import contract, duck
-from warehouse.contract import KNOWN_AT, Column, Table
+from warehouse.contract import KNOWN_AT
+from warehouse.contract_types import Column, Table
 from warehouse.ingestion import reading
 from warehouse.ingestion.plan import AMBIGUOUS, Given, Plan
 

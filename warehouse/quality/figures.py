@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warehouse import contract, duck
-from warehouse.contract import Column, Table
+from warehouse.contract_types import Column, Table
 from warehouse.quality.rules import Limits, Rule
 
 if TYPE_CHECKING:

@@ -16,6 +16,13 @@ from warehouse.tables import data_versions, firm
 class OtherSourceError(RuntimeError):
     """The home belongs to another source; the message names both and the way out."""
 
+    def __init__(self, there: str, given: str) -> None:
+        super().__init__(
+            f"this home holds the data of the source {there!r}, not of {given!r}, and the two must"
+            " not mix: use another home (--home PATH or SEVENFOLD_HOME), or empty this one with"
+            " `sevenfold reset`"
+        )
+
 
 @dataclass(frozen=True)
 class DataVersion:
@@ -88,11 +95,7 @@ def claim(
         connection.execute(insert(firm).values(id=1, **values(owner)))
         return owner
     if there.source != source:
-        raise OtherSourceError(
-            f"this home holds the data of the source {there.source!r}, not of {source!r}, and the"
-            " two must not mix: use another home (--home PATH or SEVENFOLD_HOME), or empty this"
-            " one with `sevenfold reset`"
-        )
+        raise OtherSourceError(there.source, source)
     if there.start_date is None and start_date is not None:
         connection.execute(update(firm).values(start_date=start_date))
         return Firm(source, start_date, there.created_at)

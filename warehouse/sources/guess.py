@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse import contract, duck
-from warehouse.contract import Table
+from warehouse.contract_types import Table
 from warehouse.ingestion import reading
 from warehouse.sources.folder import read_csv
 from warehouse.sources.synonyms import COLUMNS, FILES

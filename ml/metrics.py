@@ -1,4 +1,4 @@
-"""Metrics that several models report; each one line of numpy, checked against scikit-learn's."""
+"""Metrics that several models report. A test holds them against scikit-learn's and SciPy's."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ def brier(outcome: np.ndarray, probability: np.ndarray) -> float:
 def expected_calibration_error(
     outcome: np.ndarray, probability: np.ndarray, bins: int = 10
 ) -> float:
-    """Mean distance of stated and seen frequency over ``bins`` bins of equal size."""
+    """Mean distance of stated and seen frequency over ``bins`` bins of equal size.
+
+    ``outcome`` holds 0 or 1, ``probability`` values in [0, 1], both of shape (rows,).
+    """
     order = np.argsort(probability, kind="stable")
-    parts = np.array_split(order, bins)
     gaps = [
-        len(part) * abs(outcome[part].mean() - probability[part].mean())
-        for part in parts
-        if len(part)
+        len(rows) * abs(float(outcome[rows].mean()) - float(probability[rows].mean()))
+        for rows in np.array_split(order, min(bins, len(order)))
     ]
-    return float(sum(gaps) / len(outcome))
+    return sum(gaps) / len(order)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
