@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Fixed before any tuning and never used in it; tuning was done on 1 to 10.
+#: Fixed before any tuning and never used in it; tuning was done on 1 to 40. Should the sample firm
+#: itself change, 1404, 2505 and 3606 take their place: chosen before any look at them.
 SEEDS = (101, 202, 303)
 
 Figures = Mapping[str, float]
