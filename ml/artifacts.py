@@ -16,12 +16,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from ml.refusals import Refusal
+
 MANIFEST = "manifest.json"
 FITTED = "fitted"
 DRAFT = ".draft-"
 
 
-class DamagedArtifactError(RuntimeError):
+class DamagedArtifactError(Refusal):
     """An artifact's files are not those that were written; the message names the file."""
 
 

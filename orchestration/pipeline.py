@@ -21,14 +21,22 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 Progress = Callable[[str], None]
 
 
+class RunFailedError(RuntimeError):
+    """A Dagster run ended in an error that is nobody's refusal."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """What happened to one model in a run; ``problem`` says why it went no further."""
+    """What happened to one model in a run; ``problem`` says why it went no further.
+
+    ``failed`` marks a problem that is an error of ours, not a state of the data.
+    """
 
     model: str
     trained: bool = False
     scored: bool = False
     problem: str | None = None
+    failed: bool = False
 
 
 def run_pipeline(
@@ -42,12 +50,13 @@ def run_pipeline(
 
     A model trains when it has no champion, or none of its candidates saw the present data and
     the newest is a week old; with ``train`` it trains whatever there is. A day is scored again
-    only with another champion or other data.
+    only with another champion or other data. A model that fails keeps none of the others from
+    their turn.
     """
     with dg.DagsterInstance.get() as instance:
         progress("reading the source")
         definitions = _definitions(workspace, specs)
-        _execute(definitions, INGEST, instance)
+        _ingest(definitions, instance)
         tables = workspace.data_version().table_versions
         available = [spec for spec in specs if spec.lacking(tables) is None]
         definitions = _definitions(workspace, available)
@@ -82,8 +91,9 @@ def _run_model(
             progress(f"scoring {spec.title.lower()}")
             _execute(definitions, daily_job_name(spec), instance, partition=day)
             scored = True
-    except Refusal as refusal:
-        return Step(spec.name, trained, scored, str(refusal))
+    except (Refusal, RunFailedError) as problem:
+        failed = isinstance(problem, RunFailedError)
+        return Step(spec.name, trained, scored, str(problem), failed)
     return Step(spec.name, trained, scored)
 
 
@@ -130,23 +140,33 @@ def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definit
     return build_definitions(specs, start, workspace.settings.timezone, workspace)
 
 
+def _ingest(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """Read the source here; what stops it comes back as the error that it was."""
+    definitions.resolve_job_def(INGEST).execute_in_process(
+        instance=instance, run_config=QUIET, raise_on_error=True
+    )
+
+
 def _execute(
     definitions: dg.Definitions,
     job: str,
     instance: dg.DagsterInstance,
     partition: date | None = None,
 ) -> None:
-    """Run a job here; a failure comes back as the Refusal or error that caused it."""
-    try:
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            partition_key=partition.isoformat() if partition else None,
-            run_config=QUIET,
-            raise_on_error=True,
-        )
-    except dg.Failure as failure:
-        if isinstance(failure.__cause__, Refusal):
-            raise failure.__cause__ from None
-        raise
-    if not result.success:
-        raise RuntimeError(f"the Dagster run {result.run_id} of {job} failed")
+    """Run a model's job here; a stated failure is raised as Refusal, another as RunFailedError."""
+    result = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=partition.isoformat() if partition else None,
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    if result.success:
+        return
+    failure = result.get_step_failure_events()[0].step_failure_data
+    if failure.user_failure_data is not None:
+        raise Refusal(failure.user_failure_data.description)
+    cause = failure.error.cause or failure.error
+    raise RunFailedError(
+        f"{cause.message.strip()} (an error of Sevenfold, not of your data: its trace is with the"
+        f" Dagster run {result.run_id[:8]} in the UI)"
+    )

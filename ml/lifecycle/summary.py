@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ml.gate import why_not
@@ -58,9 +58,13 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
 
 
 def run_table(
-    workspace: Workspace, specs: Sequence[ModelSpec], problems: Mapping[str, str]
+    workspace: Workspace,
+    specs: Sequence[ModelSpec],
+    problems: Mapping[str, str],
+    failed: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """The result table of a run: short cells, one row a model; ``problems`` says what stopped.
+    """The result table of a run: short cells, one row a model; ``problems`` says what stopped,
+    and ``failed`` which of them by an error.
 
     ``value_naive`` is what the naive baseline's decisions were worth over the same days.
     """
@@ -74,7 +78,7 @@ def run_table(
         rows.append(
             {
                 "model": spec.route,
-                "status": found["status"] if problem is None else "stopped",
+                "status": _outcome(found["status"], problem, spec.name in failed),
                 "champion": found["champion"],
                 "metric": found["metric"],
                 "ours": metrics.get(found["metric"]),
@@ -86,6 +90,12 @@ def run_table(
             }
         )
     return rows
+
+
+def _outcome(status: str, problem: str | None, failed: bool) -> str:
+    if failed:
+        return "failed"
+    return "stopped" if problem else status
 
 
 def _status(ingested: bool, lacking: str | None, champion: Any, trained: Any, scored: Any) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml.artifacts import DamagedArtifactError
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, Models, use_existing_home
 from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
@@ -16,7 +15,7 @@ from warehouse.repositories.models import NothingToRollBackError, UnknownVersion
 if TYPE_CHECKING:
     from ml.evaluation.result import Result
 
-MENDABLE = (DamagedArtifactError, UnknownVersionError, NothingToRollBackError)
+MENDABLE = (UnknownVersionError, NothingToRollBackError)
 
 models = typer.Typer(help="Versions of the models, and which one is champion.")
 drift = typer.Typer(help="Drift of the inputs.")

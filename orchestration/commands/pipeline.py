@@ -82,13 +82,14 @@ def run(
         specs = workspace.registry.select(models)
         day = as_of.date() if as_of else None
         done = run_pipeline(workspace, specs, day, progress, train)
-        outcome = {step.model: step for step in done}
         progress("writing the report")
-        rows = run_table(workspace, specs, {n: s.problem for n, s in outcome.items() if s.problem})
+        problems = {step.model: step.problem for step in done if step.problem}
+        failed = [step.model for step in done if step.failed]
+        rows = run_table(workspace, specs, problems, failed)
         page = write_report(workspace, workspace.registry.select(None))
     if as_json:
         print_json(rows)
-        return
+        raise typer.Exit(1 if failed else 0)
     show(rows, False, title=f"Sevenfold on {day or workspace.as_of()}")
     for table, count in sorted(workspace.data_version().quarantined.items()):
         if count:
@@ -98,6 +99,7 @@ def run(
         "Next: `make serve` opens the Dagster UI (http://localhost:3000) and the API"
         " (http://localhost:8000); `sevenfold show churn` lists whom to call first."
     )
+    raise typer.Exit(1 if failed else 0)
 
 
 def serve(

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from typer.testing import CliRunner
 
 from ml.lifecycle.summary import run_table
 from ml.lifecycle.workspace import Workspace
+from ml.methods.method import Judged
 from ml.models import Registry, default_registry
 from ml.refusals import DayError
 from orchestration.cli import app
 from orchestration.pipeline import Step, run_pipeline
 from orchestration.resources import prepare_dagster_home
 from tests.lifecycle.conftest import Life
-from tests.models.eighth import EIGHTH
+from tests.models.eighth import EIGHTH, RepeatOrderMethod
 from tests.small_firm import LAST, lines, write_csv
 from warehouse.database import reading
 from warehouse.repositories import models, scores
@@ -102,6 +104,29 @@ def test_bad_data_stop_the_model_and_not_the_run(life: Life) -> None:
     assert step.scored is False
     assert "table invoice_lines failed its quality verdict" in (step.problem or "")
     assert "sevenfold quality accept invoice_lines" in (step.problem or "")
+
+
+class BrokenMethod(RepeatOrderMethod):
+    """The eighth model's method with a mistake in it."""
+
+    def backtest(self, *args: Any, **kwargs: Any) -> Judged | None:
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_model_that_fails_is_a_row_of_its_own_and_the_others_go_on(life: Life) -> None:
+    broken = replace(EIGHTH, name="broken", method=f"{__name__}:BrokenMethod")
+    registry = Registry([broken, EIGHTH])
+    life.firm.export()
+    workspace = life.on(registry=registry)
+    prepare_dagster_home(workspace.settings)
+    [failed, whole] = run_pipeline(workspace, list(registry.values()), None, lambda _: None)
+    assert failed.failed
+    assert "ZeroDivisionError: division by zero" in (failed.problem or "")
+    assert whole == Step(EIGHTH.name, trained=True, scored=True)
+    rows = run_table(
+        workspace, list(registry.values()), {"broken": failed.problem or ""}, ["broken"]
+    )
+    assert [row["status"] for row in rows] == ["failed", "scored"]
 
 
 @pytest.mark.parametrize("day", [LAST + timedelta(days=1), date(2023, 12, 31)])
