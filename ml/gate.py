@@ -53,7 +53,8 @@ def judge_candidate(
     ]
     for name, limit in gate.limits.items():
         value = comparison.ours[name]
-        checks.append((value <= limit, f"{name} {value:.4g}, at most {limit:.4g} is allowed"))
+        shown, allowed = _apart(value, limit)
+        checks.append((value <= limit, f"{name} {shown}, at most {allowed} is allowed"))
     if has_champion and champion is None:
         checks.append((False, "no data later than what the champion knew, so it stays"))
     elif champion is not None:
@@ -83,6 +84,16 @@ def _better(
 ) -> tuple[bool, str]:
     mine, other = ours[name], theirs[name]
     passed = mine > other if higher else mine < other
+    shown, rival = _apart(mine, other)
     if passed:
-        return True, f"{name} {mine:.4g} against {other:.4g} of {whom}"
-    return False, f"{name} {mine:.4g} is not better than {whom} ({other:.4g})"
+        return True, f"{name} {shown} against {rival} of {whom}"
+    return False, f"{name} {shown} is not better than {whom} ({rival})"
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Both figures with as many digits, four or more, as tell them apart."""
+    for digits in range(4, 17):
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{a:.4g}", f"{b:.4g}"

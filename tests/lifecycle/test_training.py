@@ -39,6 +39,7 @@ def compared(auc: float = 0.8, brier: float = 0.1, ece: float = 0.01) -> Compari
         ({"auc": 0.7}, "auc 0.7 is not better than recency (0.7)"),
         ({"brier": 0.16}, "brier 0.16 is not better than recency (0.15)"),
         ({"ece": 0.06}, "ece 0.06, at most 0.05 is allowed"),
+        ({"ece": 0.0500012}, "ece 0.050001, at most 0.05 is allowed"),
         ({"auc": float("nan")}, "auc nan is not better than recency (0.7)"),
     ],
 )
