@@ -59,7 +59,7 @@ def price_panel(
     panel["cost"] = cells["cost"].sum(min_count=1)
     panel["quantity_per_line"] = np.exp(panel["quantity_per_line"])
     panel = panel.reset_index()
-    panel.insert(1, "segment", _segments(panel["client_id"], clients))
+    panel.insert(1, "segment", segments_of(panel["client_id"], clients))
     panel.attrs["excluded"] = {
         "credits and free lines": int((~usable).sum()),
         "prices that look like mistakes": int(wrong.sum()),
@@ -95,40 +95,32 @@ def panel_controls(panel: pd.DataFrame) -> pd.DataFrame:
     return controls
 
 
+def panel_arguments(panel: pd.DataFrame) -> dict[str, Any]:
+    """What PriceResponse learns from and is scored on; each service and segment is a group."""
+    return {
+        "price": panel["price"],
+        "quantity": panel["quantity_per_line"],
+        "controls": panel_controls(panel),
+        "groups": panel[["service_id", "segment"]],
+        "weights": panel["lines"],
+    }
+
+
 def learn_from_panel(panel: pd.DataFrame, **parameters: Any) -> PriceResponse:
-    """A :class:`PriceResponse` by service and segment, with the panel's own controls."""
-    return PriceResponse(**parameters).fit(
-        panel["price"],
-        panel["quantity_per_line"],
-        panel_controls(panel),
-        panel[["service_id", "segment"]],
-        weights=panel["lines"],
-        clusters=panel["client_id"],
-    )
+    """A :class:`PriceResponse` by service and segment; errors of a client may go together."""
+    response = PriceResponse(**parameters)
+    return response.fit(**panel_arguments(panel), clusters=panel["client_id"])
 
 
-def current_levels(panel: pd.DataFrame, months: int = 12, price_months: int = 3) -> pd.DataFrame:
-    """Where each service and segment stands: price, quantity, revenue, unit_cost (NaN if unknown).
+def segments_of(client: pd.Series, clients: pd.DataFrame | None) -> pd.Series:
+    """The segment of each client named (rows,), ``all`` where there is none.
 
-    Price is what the last ``price_months`` with a sale paid on average; quantity, revenue and
-    unit_cost are of the last ``months`` of the panel. Index: service_id, segment.
+    ``clients`` has client_id and segment; a later row of a client replaces an earlier one.
     """
-    keys = ["service_id", "segment"]
-    end = panel["period"].max()
-    frame = panel.assign(paid=panel["price"] * panel["quantity"])
-    year = frame[frame["period"] > end - pd.DateOffset(months=months)]
-    sums = year.groupby(keys, observed=True)[["quantity", "paid", "cost"]].sum(min_count=1)
-    newest = frame.groupby(keys, observed=True)["period"].transform("max")
-    late = frame[frame["period"] > newest - pd.DateOffset(months=price_months)]
-    recent = late.groupby(keys, observed=True)[["quantity", "paid"]].sum()
-    return pd.DataFrame(
-        {
-            "price": recent["paid"] / recent["quantity"],
-            "quantity": sums["quantity"].reindex(recent.index).fillna(0.0),
-            "revenue": sums["paid"].reindex(recent.index).fillna(0.0),
-            "unit_cost": (sums["cost"] / sums["quantity"]).reindex(recent.index),
-        }
-    )
+    if clients is None or "segment" not in clients.columns:
+        return pd.Series("all", index=client.index, dtype="str")
+    known = clients.drop_duplicates("client_id", keep="last").set_index("client_id")["segment"]
+    return client.map(known).fillna("all").astype("str")
 
 
 def _period_code(freq: str) -> str:
@@ -136,13 +128,6 @@ def _period_code(freq: str) -> str:
     if freq not in codes:
         raise ValueError(f"freq is {freq!r}; expected one of {sorted(codes)}")
     return codes[freq]
-
-
-def _segments(client: pd.Series, clients: pd.DataFrame | None) -> pd.Series:
-    if clients is None or "segment" not in clients.columns:
-        return pd.Series("all", index=client.index, dtype="str")
-    known = clients.drop_duplicates("client_id", keep="last").set_index("client_id")["segment"]
-    return client.map(known).fillna("all").astype("str")
 
 
 def _mistakes(frame: pd.DataFrame) -> pd.Series:

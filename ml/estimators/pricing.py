@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from ml.estimators.partial_out import residuals
 from ml.estimators.price_choice import (
@@ -22,16 +21,12 @@ from ml.estimators.price_choice import (
     refused,
 )
 from ml.estimators.price_data import PriceData
-from ml.estimators.shrinkage import pool
+from ml.estimators.price_table import Rules, elasticity_table
 from ml.estimators.win_probability import WinProbability
 
 __all__ = ["PriceResponse", "Recommendation", "WinProbability"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-#: Intervals are this much wider than the sampling error says: prices hold some billing mistakes,
-#: and the spread between groups is itself estimated. Set on simulated firms (seeds 1 to 10).
-_CAUTION = 1.15
 
 
 class PriceResponse:
@@ -92,47 +87,11 @@ class PriceResponse:
             found = data.slopes(inside, present)
             slopes[present], covariance[np.ix_(present, present)] = found[0], found[1]
             spread[present] = found[2]
-        self._conclude(slopes, covariance, spread, rows)
-        return self
-
-    def _conclude(self, slopes: Floats, covariance: Floats, spread: Floats, counts: Ints) -> None:
-        error = np.sqrt(np.diag(covariance))
-        enough = (counts >= self.least_rows) & (spread >= self.least_price_spread)
-        # One purchase that the controls leave free is met exactly: no error is no certainty.
-        enough &= np.isfinite(slopes) & (error > 1e-6)
-        wide = ndtri(0.5 + self.coverage / 2)
-        mean = np.full(len(slopes), np.nan)
-        deviation = np.full(len(slopes), np.nan)
-        self.pooled_: tuple[float, float, float] | None = None
-        if enough.any():
-            codes = [
-                pd.factorize(pd.Series([label[c] for label in self.labels_]))[0][enough]
-                for c in range(len(self.columns_))
-            ]
-            pooled = pool(slopes[enough], covariance[np.ix_(enough, enough)], codes)
-            mean[enough], deviation[enough] = pooled.mean, _CAUTION * pooled.deviation
-            reach = wide * _CAUTION * pooled.centre_deviation
-            self.pooled_ = (pooled.centre, pooled.centre - reach, pooled.centre + reach)
-        low, high = mean - wide * deviation, mean + wide * deviation
-        reasons = [
-            self._reason(int(counts[g]), float(spread[g]), float(low[g]), float(high[g]))
-            for g in range(len(slopes))
-        ]
-        self.table_ = pd.DataFrame(
-            {
-                "elasticity": mean,
-                "low": low,
-                "high": high,
-                "status": ["thin_evidence" if reason else "ok" for reason in reasons],
-                "reason": reasons,
-                "rows": counts,
-                "price_spread": spread,
-                "raw": slopes,
-                "raw_error": error,
-            },
-            index=self._index(),
-        )
+        rules = Rules(self.coverage, self.least_rows, self.least_price_spread, self.widest)
+        table, self.pooled_ = elasticity_table(rules, slopes, covariance, spread, rows, data.labels)
+        self.table_ = table.set_axis(self._index())
         self._publish()
+        return self
 
     def _index(self) -> pd.Index:
         if len(self.columns_) > 1:
@@ -154,22 +113,6 @@ class PriceResponse:
                 float(table["low"].iloc[0]),
                 float(table["high"].iloc[0]),
             )
-
-    def _reason(self, rows: int, spread: float, low: float, high: float) -> str:
-        if rows < self.least_rows:
-            return f"only {rows} purchases to compare; {self.least_rows} are needed"
-        if spread < self.least_price_spread:
-            return (
-                f"the price hardly changes: {spread:.1%} once the controls are taken out, "
-                f"{self.least_price_spread:.1%} is needed"
-            )
-        if not np.isfinite(low):
-            return "the price cannot be told apart from the controls"
-        if high - low > self.widest:
-            return f"the interval {low:.2f} to {high:.2f} is too wide to act on"
-        if high >= 0:
-            return f"the interval {low:.2f} to {high:.2f} does not exclude that price has no effect"
-        return ""
 
     def _row(self, group: Hashable | None) -> pd.Series:
         if group is None and self.columns_:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ml.estimators.price_panel import panel_controls, price_panel
+from ml.estimators.price_panel import price_panel, segments_of
 from ml.methods.lines import sold_lines
+from ml.methods.price_evidence import KEYS
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
@@ -28,17 +29,6 @@ def panel(data: Snapshot, as_of: date) -> pd.DataFrame:
     return price_panel(_lines(data, as_of), client_segments(data, as_of))
 
 
-def arguments(rows: pd.DataFrame) -> dict[str, Any]:
-    """What PriceResponse learns from and is scored on; each service and segment is a group."""
-    return {
-        "price": rows["price"],
-        "quantity": rows["quantity_per_line"],
-        "controls": panel_controls(rows),
-        "groups": rows[["service_id", "segment"]],
-        "weights": rows["lines"],
-    }
-
-
 def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
     """For each service and segment sold in the last year: price, unit cost, yearly quantity.
 
@@ -51,22 +41,15 @@ def current_prices(data: Snapshot, day: date) -> pd.DataFrame:
     sold = lines[
         (lines["issued_on"] > since) & (lines["quantity"] > 0) & (lines["unit_price"] > 0)
     ].copy()
-    clients = client_segments(data, day)
-    segment = (
-        sold["client_id"].map(clients.set_index("client_id")["segment"])
-        if clients is not None
-        else pd.Series("all", index=sold.index)
-    )
-    sold["segment"] = segment.fillna("all").astype("str")
+    sold["segment"] = segments_of(sold["client_id"], client_segments(data, day))
     sold["value"] = sold["quantity"] * sold["unit_price"]
-    keys = ["service_id", "segment"]
-    last_sale = sold.groupby(keys)["issued_on"].transform("max")
+    last_sale = sold.groupby(KEYS)["issued_on"].transform("max")
     recent = sold[sold["issued_on"] > last_sale - timedelta(days=RECENT_DAYS)]
-    found = recent.groupby(keys)[["value", "quantity"]].sum()
+    found = recent.groupby(KEYS)[["value", "quantity"]].sum()
     out = pd.DataFrame({"current_price": found["value"] / found["quantity"]})
-    out["yearly_quantity"] = sold.groupby(keys)["quantity"].sum()
+    out["yearly_quantity"] = sold.groupby(KEYS)["quantity"].sum()
     if "cost" in sold:
-        costed = sold[sold["cost"].notna()].groupby(keys)[["cost", "quantity"]].sum()
+        costed = sold[sold["cost"].notna()].groupby(KEYS)[["cost", "quantity"]].sum()
         out["unit_cost"] = costed["cost"] / costed["quantity"]
     else:
         out["unit_cost"] = np.nan

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from ml.estimators.price_choice import Recommendation
+from ml.methods.frames import records
 from ml.methods.method import Judged
 
 if TYPE_CHECKING:
@@ -67,6 +69,28 @@ class PriceEvidence(ABC):
         later_change, later_low, later_high: margin a year of the recommended price over the
         current one, as learned from later evidence alone; NaN where that cannot be said.
         """
+
+
+def with_later(
+    decisions: pd.DataFrame,
+    prices: pd.DataFrame,
+    change: Callable[[Mapping[str, Any]], Sequence[float]] | None,
+) -> pd.DataFrame:
+    """Decisions beside the prices they were made on, and later_change, later_low, later_high.
+
+    ``change`` gives these three for one unit of the yearly quantity, from a row of decision and
+    prices with a recommended price; None where nothing was learned later.
+    """
+    extra = [name for name in prices.columns if name not in decisions.columns]
+    frame = decisions.drop(columns="reasons", errors="ignore").merge(
+        prices[[*KEYS, *extra]], on=KEYS, how="left"
+    )
+    changes = np.full((len(frame), 3), np.nan)
+    for at, row in enumerate(records(frame)):
+        if change is not None and not pd.isna(row["recommended_price"]):
+            changes[at] = row["yearly_quantity"] * np.asarray(change(row))
+    names = ("later_change", "later_low", "later_high")
+    return frame.assign(**{name: changes[:, at] for at, name in enumerate(names)})
 
 
 def cost_of(row: Mapping[str, Any]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ml.estimators.price_choice import Elasticity, Recommendation, refused
+from ml.estimators.price_panel import learn_from_panel, panel_arguments
 from ml.estimators.pricing import PriceResponse
 from ml.methods import price_data
 from ml.methods.method import Judged
-from ml.methods.price_evidence import KEYS, Bounds, PriceEvidence, cost_of
+from ml.methods.price_evidence import Bounds, PriceEvidence, cost_of, with_later
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -73,9 +75,7 @@ class LinesEvidence(PriceEvidence):
                 f"Pricing needs at least {LEAST_PANEL_ROWS} client-months of purchases,"
                 f" there are {len(panel)} up to {as_of}"
             )
-        response = PriceResponse()
-        response.fit(**price_data.arguments(panel), clusters=panel["client_id"])
-        return FittedLines(response)
+        return FittedLines(learn_from_panel(panel))
 
     def load(self, folder: Path) -> FittedLines:
         return FittedLines(PriceResponse.load(folder))
@@ -90,32 +90,21 @@ class LinesEvidence(PriceEvidence):
         later = panel[panel["period"] > pd.Timestamp(cut)]
         if len(later) < LEAST_PANEL_ROWS // 4:
             return None
-        errors = fitted.response.score_on(**price_data.arguments(later))
-        prices = self.prices(data, cut)[[*KEYS, "unit_cost", "yearly_quantity"]]
-        frame = decisions.drop(columns="reasons", errors="ignore").merge(
-            prices, on=KEYS, how="left"
-        )
-        return Judged(_with_later(frame, later).assign(**errors), f"purchases after {cut}")
+        errors = fitted.response.score_on(**panel_arguments(later))
+        chosen = decisions.loc[decisions["recommended_price"].notna(), "service_id"]
+        # Slopes are estimated together within a service, so only services with a price are needed.
+        of_those = later[later["service_id"].isin(chosen)]
+        check = None if of_those.empty else partial(_later_change, learn_from_panel(of_those))
+        frame = with_later(decisions, self.prices(data, cut), check)
+        return Judged(frame.assign(**errors), f"purchases after {cut}")
 
 
-def _with_later(frame: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Margin changes of the recommended prices under elasticities of later purchases."""
-    names = ["later_change", "later_low", "later_high"]
-    chosen = frame.loc[frame["recommended_price"].notna(), ["service_id"]].drop_duplicates()
-    # Slopes are estimated together within a service, so only services with a price are needed.
-    of_those = later[later["service_id"].isin(chosen["service_id"])]
-    if of_those.empty:
-        return frame.assign(**dict.fromkeys(names, np.nan))
-    check = PriceResponse()
-    check.fit(**price_data.arguments(of_those), clusters=of_those["client_id"])
-    slopes = dict(zip(names, ("elasticity", "low", "high"), strict=True))
-    found = check.table_[list(slopes.values())].add_prefix("later_slope_")
-    found.index.names = KEYS
-    frame = frame.merge(found.reset_index(), on=KEYS, how="left")
-    price = frame["recommended_price"].astype(float)
-    ratio = np.log(price / frame["current_price"])
-    cost = frame["unit_cost"].fillna(0.0)
-    for name, slope in slopes.items():
-        after = (price - cost) * np.exp(frame[f"later_slope_{slope}"] * ratio)
-        frame[name] = frame["yearly_quantity"] * (after - (frame["current_price"] - cost))
-    return frame
+def _later_change(check: PriceResponse, row: Mapping[str, Any]) -> list[float]:
+    """Margin change of a unit now sold, at the elasticity of later purchases and at its ends."""
+    group, cost = (row["service_id"], row["segment"]), cost_of(row) or 0.0
+    if group not in check.table_.index:
+        return [np.nan] * 3
+    ratio = float(np.log(row["recommended_price"] / row["current_price"]))
+    slopes = check.table_.loc[group, ["elasticity", "low", "high"]].to_numpy(dtype=np.float64)
+    after = (row["recommended_price"] - cost) * np.exp(slopes * ratio)
+    return [float(end) for end in after - (row["current_price"] - cost)]

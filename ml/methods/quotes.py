@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from ml.estimators.price_choice import Recommendation
 from ml.estimators.price_quotes import QuoteResponse
 from ml.methods import quotes_data
-from ml.methods.frames import records
 from ml.methods.method import Judged
-from ml.methods.price_evidence import KEYS, Bounds, PriceEvidence, cost_of
+from ml.methods.price_evidence import KEYS, Bounds, PriceEvidence, cost_of, with_later
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -23,16 +22,8 @@ if TYPE_CHECKING:
 
 LEAST_OFFERS = 100
 LEAST_LATER = 40
-FEATURES = [
-    "relative_price",
-    "service_id",
-    "segment",
-    "relative_quantity",
-    "against_client",
-    "past_quotes",
-    "past_share",
-    "month",
-]
+CIRCUMSTANCES = ["relative_quantity", "against_client", "past_price", "past_quotes", "past_share"]
+FEATURES = ["relative_price", "period", *KEYS, "month", "day", "relative_cost", *CIRCUMSTANCES]
 
 
 class FittedQuotes:
@@ -103,43 +94,32 @@ class QuotesEvidence(PriceEvidence):
         later = known[known["quoted_on"] > pd.Timestamp(cut)]
         if len(later) < LEAST_LATER:
             return None
-        errors = fitted.response.score_on(later[FEATURES], later["won"])
-        extra = ["unit_cost", "yearly_quantity", "typical_price"]
-        frame = decisions.drop(columns="reasons", errors="ignore").merge(
-            self.prices(data, cut)[[*KEYS, *extra]], on=KEYS, how="left"
-        )
-        return Judged(
-            _with_later(frame, later).assign(**errors), f"quotes after {cut} decided since"
-        )
+        errors = fitted.response.score_on(later[FEATURES], later["won"], later[KEYS])
+        try:
+            check = partial(_later_change, _fit(later))
+        except ValueError:  # too few of either answer for a win curve of their own
+            check = None
+        frame = with_later(decisions, self.prices(data, cut), check)
+        return Judged(frame.assign(**errors), f"quotes after {cut} decided since")
 
 
-def _with_later(frame: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Margin changes of the recommended prices under win curves of later quotes."""
-    try:
-        check = _fit(later)
-    except ValueError:  # too few of either answer for a win curve of their own
-        changes = np.full((len(frame), 3), np.nan)
-    else:
-        changes = np.array([_later_change(check, row) for row in records(frame)])
-    names = ["later_change", "later_low", "later_high"]
-    return frame.assign(**{name: changes[:, at] for at, name in enumerate(names)})
-
-
-def _later_change(check: QuoteResponse, row: Mapping[str, Any]) -> list[float]:
-    price = row["recommended_price"]
-    if price is None or pd.isna(price):
-        return [np.nan] * 3
-    group = (row["service_id"], row["segment"])
-    change = check.margin_change(
-        (row["current_price"], float(price)), cost_of(row) or 0.0, group, row["typical_price"]
-    )
-    return [row["yearly_quantity"] * end for end in change]
+def _later_change(check: QuoteResponse, row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Margin change of a unit offered, under win curves of later quotes."""
+    prices = row["current_price"], float(row["recommended_price"])
+    group = row["service_id"], row["segment"]
+    return check.margin_change(prices, cost_of(row) or 0.0, group, row["typical_price"])
 
 
 def _fit(decided: pd.DataFrame) -> QuoteResponse:
     # Without a client's name each offer stands for itself.
     clusters = decided["client_id"].where(decided["client_id"].notna(), decided.index.astype(str))
-    return QuoteResponse().fit(decided[FEATURES], decided["won"], decided[KEYS], clusters)
+    return QuoteResponse().fit(
+        decided[FEATURES],
+        decided["won"],
+        decided[KEYS],
+        clusters,
+        circumstances=CIRCUMSTANCES,
+    )
 
 
 def _decided(found: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,7 @@
-"""Price response and win probability: planted truth, thin evidence, monotone in price."""
+"""Price response: planted truth, thin evidence, guardrails, open data."""
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,7 @@ from hypothesis import strategies as st
 
 from ml.estimators.partial_out import residuals
 from ml.estimators.price_choice import Elasticity, Guardrails, choose
-from ml.estimators.price_panel import (
-    current_levels,
-    learn_from_panel,
-    panel_controls,
-    price_panel,
-)
-from ml.estimators.pricing import PriceResponse, WinProbability
+from ml.estimators.pricing import PriceResponse
 from ml.estimators.shrinkage import pool
 
 
@@ -45,30 +38,6 @@ def _market(
         )
     frame = pd.concat(parts, ignore_index=True)
     return frame, frame["quantity"]
-
-
-def _lines(seed: int, elasticity: float, months: int = 24) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Lines of clients with agreed prices that change now and then; some prices are mistakes."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    starts = pd.date_range("2024-01-01", periods=months, freq="MS")
-    for client in range(60):
-        size = rng.normal(0, 0.6)
-        agreed = np.repeat(np.exp(rng.normal(0, 0.12, months // 6 + 1)), 6)[:months]
-        for month, start in enumerate(starts):
-            for _ in range(rng.poisson(1.2)):
-                demand = 0.4 * np.sin(2 * np.pi * month / 12)
-                price = 100 * agreed[month]
-                quantity = 5 * np.exp(
-                    size + elasticity * np.log(agreed[month]) + demand + rng.normal(0, 0.3)
-                )
-                if rng.random() < 0.01:
-                    price = price * rng.uniform(0.3, 0.8)
-                day = start + pd.Timedelta(days=int(rng.integers(0, 28)))
-                rows.append((f"C{client}", "S1", day, quantity, round(price, 2)))
-    columns = ["client_id", "service_id", "issued_on", "quantity", "unit_price"]
-    clients = pd.DataFrame({"client_id": [f"C{c}" for c in range(60)], "segment": "small"})
-    return pd.DataFrame(rows, columns=columns), clients
 
 
 def test_controls_give_the_true_slope_where_price_follows_demand() -> None:
@@ -243,42 +212,6 @@ def test_bad_input_is_refused_by_name() -> None:
         model.recommend(3.0, 2.0, max_change=0.0)
 
 
-def test_panel_recovers_the_elasticity_of_invoice_lines() -> None:
-    lines, clients = _lines(5, -1.4)
-    panel = price_panel(lines, clients)
-    model = learn_from_panel(panel)
-    assert model.elasticity_[("S1", "small")] == pytest.approx(-1.4, abs=0.25)
-    assert panel.attrs["excluded"]["prices that look like mistakes"] > 0
-
-
-def test_panel_leaves_out_credits_and_free_lines() -> None:
-    lines, clients = _lines(5, -1.4, months=6)
-    extra = lines.head(2).assign(quantity=[-1.0, 3.0], unit_price=[10.0, 0.0])
-    panel = price_panel(pd.concat([lines, extra]), clients)
-    assert panel.attrs["excluded"]["credits and free lines"] == 2
-    assert panel["lines"].sum() + panel.attrs["excluded"]["prices that look like mistakes"] == len(
-        lines
-    )
-
-
-def test_panel_uses_quarters_where_all_pay_one_list() -> None:
-    lines, clients = _lines(5, -1.4)
-    lines["unit_price"] = 100.0 + lines["issued_on"].dt.month
-    controls = panel_controls(price_panel(lines, clients))
-    assert controls["time"].nunique() == 8
-    own = panel_controls(price_panel(_lines(5, -1.4)[0], clients))
-    assert own["time"].nunique() == 24
-
-
-def test_current_levels_are_of_the_last_year() -> None:
-    lines, clients = _lines(5, -1.4)
-    levels = current_levels(price_panel(lines.assign(cost=lines["quantity"] * 60.0), clients))
-    row = levels.loc[("S1", "small")]
-    assert row["unit_cost"] == pytest.approx(60.0)
-    assert 60 < row["price"] < 160
-    assert row["quantity"] < lines["quantity"].sum()
-
-
 def test_score_on_later_rows_shows_what_the_price_explains() -> None:
     frame, quantity = _market(4, {"a": -1.5, "b": -2.0}, weeks=200)
     early = frame.index % 200 < 140
@@ -290,95 +223,6 @@ def test_score_on_later_rows_shows_what_the_price_explains() -> None:
         frame["price"][~early], quantity[~early], controls[~early], groups[~early]
     )
     assert score["squared_error"] < 0.8 * score["squared_error_without_price"]
-
-
-def _offers(seed: int, rows: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    X = pd.DataFrame(
-        {
-            "price": rng.uniform(50, 150, rows),
-            "region": rng.choice(["north", "south", "west"], rows),
-            "rush": rng.random(rows) < 0.3,
-            "hours": np.where(rng.random(rows) < 0.1, np.nan, rng.lognormal(2, 0.5, rows)),
-        }
-    )
-    logit = 3.0 - 0.04 * X["price"] + 1.0 * X["rush"] + 0.5 * (X["region"] == "west")
-    won = rng.random(rows) < 1 / (1 + np.exp(-logit))
-    return X, won.to_numpy(np.int64)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_winning_never_gets_likelier_with_the_price(seed: int) -> None:
-    X, won = _offers(seed)
-    model = WinProbability().fit(X, won)
-    grid = np.linspace(20, 200, 60)
-    chances = np.array([model.predict_proba(X.assign(price=p))[:, 1] for p in grid])
-    assert (np.diff(chances, axis=0) <= 1e-12).all()
-    assert chances[0].mean() > chances[-1].mean() + 0.3
-
-
-def test_a_price_that_seems_to_help_is_held_flat() -> None:
-    X, won = _offers(0)
-    model = WinProbability().fit(X, 1 - won)
-    chances = [model.predict_proba(X.assign(price=p))[:, 1].mean() for p in (50, 100, 150)]
-    assert max(chances) - min(chances) < 1e-9
-
-
-def test_chances_are_calibrated_on_new_offers() -> None:
-    X, won = _offers(3, 1500)
-    new, new_won = _offers(4, 1500)
-    chance = WinProbability().fit(X, won).predict_proba(new)[:, 1]
-    bins = np.digitize(chance, [0.2, 0.4, 0.6, 0.8])
-    for place in range(5):
-        inside = bins == place
-        if inside.sum() > 100:
-            assert abs(chance[inside].mean() - new_won[inside].mean()) < 0.1
-
-
-def test_win_probability_is_the_same_after_load(tmp_path: Path) -> None:
-    X, won = _offers(0)
-    model = WinProbability().fit(X, won)
-    model.save(tmp_path)
-    again = WinProbability.load(tmp_path)
-    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
-    unseen = X.head(3).assign(region="moon")
-    np.testing.assert_array_equal(model.predict_proba(unseen), again.predict_proba(unseen))
-
-
-def test_offers_are_refused_by_reason() -> None:
-    X, won = _offers(0)
-    with pytest.raises(ValueError, match="no price column 'fee'"):
-        WinProbability().fit(X, won, price="fee")
-    with pytest.raises(ValueError, match="missing values"):
-        WinProbability().fit(X.assign(price=np.nan), won)
-    with pytest.raises(ValueError, match="still open"):
-        WinProbability().fit(X, pd.Series(won).astype(float).where(pd.Series(won) == 1))
-    with pytest.raises(ValueError, match="too few"):
-        WinProbability().fit(X, np.zeros(len(X)))
-
-
-def test_best_price_weighs_chance_against_margin() -> None:
-    X, won = _offers(0, 800)
-    price, table = WinProbability().fit(X, won).best_price(X, np.arange(60, 150, 5), unit_cost=50.0)
-    assert price == table.loc[table["expected_margin"].idxmax(), "price"]
-    assert 65 <= price <= 110
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [4, 7])
-def test_planted_elasticities_of_the_sample_firm_are_covered(seed: int) -> None:
-    from warehouse.sources.sample.firm import SampleFirm
-
-    firm = SampleFirm(clients=1000, seed=seed, end=dt.date(2026, 10, 31))
-    lines, clients = (firm.table(name).to_pandas() for name in ("invoice_lines", "clients"))
-    table = learn_from_panel(price_panel(lines, clients)).table_
-    truth = firm.truth()["elasticities"].to_pandas().set_index(["service_id", "segment"])
-    table = table.join(truth["elasticity"].rename("truth"))
-    answered = table[table["status"] == "ok"]
-    covered = (answered["low"] <= answered["truth"]) & (answered["truth"] <= answered["high"])
-    assert 0.70 <= covered.mean() <= 0.95
-    assert 1 - len(answered) / len(table) <= 0.30
-    assert (answered["high"] - answered["low"]).median() <= 1.0
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from warehouse.snapshot import Snapshot
 
 LAST = dt.date(2025, 6, 30)
 SLOPE = -6.0  # of the log odds with log price, for every service
+COST = 80  # so dear that a higher price earns more, whatever the quotes leave open
 
 
 def offers(rows: int = 2400) -> list[dict[str, object]]:
@@ -42,7 +43,7 @@ def offers(rows: int = 2400) -> list[dict[str, object]]:
                 "quoted_on": day,
                 "quoted_price": round(100 * float(np.exp(ratio)), 2),
                 "quantity": 10,
-                "unit_cost": 60,
+                "unit_cost": COST,
                 "won": ("true" if rng.random() < chance else "false") if known else "",
                 "decided_on": decided if known else "",
             }
@@ -106,6 +107,33 @@ def test_a_past_share_counts_answers_before_the_offer_alone(data: Snapshot) -> N
             assert row.past_share == pytest.approx(before["won"].mean())
 
 
+def test_a_rate_for_everyone_is_the_reference_while_it_holds(tmp_path: Path) -> None:
+    made = Firm(tmp_path)
+    days = [dt.date(2025, month, 15) for month in (1, 2, 3, 4)]
+    quoted = [
+        {"quote_id": f"Q{n}", "client_id": "c1", "service_id": "audit", "quoted_on": day}
+        | {"quoted_price": 110.0, "won": "true", "decided_on": day}
+        for n, day in enumerate(days)
+    ]
+    rates = [
+        {"service_id": "audit", "client_id": client, "valid_from": first, "valid_to": last}
+        | {"unit_price": price}
+        for client, first, last, price in (
+            ("", dt.date(2025, 2, 1), dt.date(2025, 2, 28), 100.0),
+            ("", dt.date(2025, 3, 1), dt.date(2025, 3, 31), 120.0),
+            ("c1", dt.date(2025, 1, 1), "", 50.0),
+        )
+    ]
+    write_csv(made.export_folder, "quotes", quoted)
+    write_csv(made.export_folder, "rates", rates)
+    workspace = made.on(dt.date(2025, 4, 30), registry=default_registry())
+    workspace.ingest("ingest")
+    found = quotes_data.offers(workspace.snapshot(), dt.date(2025, 4, 30))
+    workspace.engine.dispose()
+    assert found["typical_price"].tolist() == [110.0, 100.0, 120.0, 110.0]
+    assert found["past_price"].iloc[2] == pytest.approx(np.log(1.1) / 2)
+
+
 def test_elasticity_is_that_of_winning_and_few_offers_are_thin_evidence(
     decided: pd.DataFrame,
 ) -> None:
@@ -126,7 +154,7 @@ def test_recommended_price_moves_towards_the_best_within_the_guardrail(
 ) -> None:
     prices = np.linspace(90, 110, 401)
     chance = 1 / (1 + np.exp(-(0.2 + SLOPE * np.log(prices / 100))))
-    best = prices[int(np.argmax(chance * (prices - 60)))]
+    best = prices[int(np.argmax(chance * (prices - COST)))]
     found = decided[decided["status"] == "recommended"]
     assert len(found) == 2
     change = found["recommended_price"] / found["current_price"] - 1
