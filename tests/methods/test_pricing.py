@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,9 @@ import pytest
 from ml.estimators.partial_out import _alternating, demean
 from ml.estimators.price_panel import price_panel
 from ml.estimators.pricing import PriceResponse
+from ml.methods.price_data import current_prices
+from ml.models import default_registry
+from tests.small_firm import Firm, write_csv
 
 
 def test_effects_solved_for_equal_effects_iterated() -> None:
@@ -53,3 +59,36 @@ def test_a_slope_met_exactly_by_one_purchase_is_no_evidence() -> None:
     controls = pd.DataFrame({"client": clients})
     model = PriceResponse().fit(price, quantity, controls, clusters=clients)
     assert model.evidence_["status"].tolist() == ["thin_evidence"]
+
+
+def test_the_current_price_is_of_the_last_quarter_and_the_quantity_of_the_last_year(
+    tmp_path: Path,
+) -> None:
+    day = dt.date(2025, 6, 30)
+    sold = [
+        (dt.date(2024, 3, 1), 9, 50.0),  # before the year
+        (dt.date(2024, 9, 1), 4, 80.0),  # before the last 90 days with sales
+        (dt.date(2025, 5, 1), 1, 100.0),
+        (dt.date(2025, 6, 1), 3, 120.0),
+        (dt.date(2025, 6, 2), -2, 120.0),
+    ]
+    made = Firm(tmp_path)
+    lines = [
+        {"line_id": f"L{n}", "client_id": "c1", "service_id": "audit", "issued_on": on}
+        | {"quantity": quantity, "unit_price": price, "cost": 60 * quantity}
+        for n, (on, quantity, price) in enumerate(sold)
+    ]
+    write_csv(made.export_folder, "invoice_lines", lines)
+    workspace = made.on(day, registry=default_registry())
+    workspace.ingest("ingest")
+    found = current_prices(workspace.snapshot(), day)
+    workspace.engine.dispose()
+    assert found.to_dict("records") == [
+        {
+            "service_id": "audit",
+            "segment": "all",
+            "current_price": 115.0,
+            "yearly_quantity": 8.0,
+            "unit_cost": 60.0,
+        }
+    ]
