@@ -13,19 +13,18 @@ from numpy.typing import NDArray
 
 from ml.estimators.allocation import Bounds, bounds_in_cents, split, to_cents
 from ml.estimators.media_base import BaseDesign
-from ml.estimators.media_curves import FAMILIES, carry_over, mixed_slopes, saturate, slope
+from ml.estimators.media_chain import Priors, steady_before
+from ml.estimators.media_curves import mixed_slopes
 from ml.estimators.media_input import check_amounts, checked
-from ml.estimators.media_posterior import (
-    Draws,
-    Priors,
-    effects,
-    mean_effects,
-    sample,
-    steady_before,
-)
-from ml.estimators.media_tuning import autocorrelation, tune
+from ml.estimators.media_posterior import Draws, effects, mean_effects, sample, steady
+from ml.estimators.media_store import load_arrays, save_arrays
+from ml.estimators.media_tuning import autocorrelation, rough_media, tune
 
 Floats = NDArray[np.float64]
+_PARAMETERS = (
+    *("trend", "season", "carry_over", "max_order", "media_share"),
+    *("coverage", "draws", "sweeps", "seed"),
+)
 
 
 class MediaMix:
@@ -73,7 +72,6 @@ class MediaMix:
         y = checked(spend, outcome, controls)
         self.channels_ = [str(name) for name in spend.columns]
         self.history_ = spend.astype(np.float64).set_axis(self.channels_, axis=1)
-        self.controls_ = controls
         self.mean_outcome_ = float(y.mean())
         self.base_ = BaseDesign.fit(spend.index, controls, trend=self.trend, season=self.season)
         self.active_ = [name for name in self.channels_ if (self.history_[name] > 0).any()]
@@ -87,18 +85,18 @@ class MediaMix:
         )
         # A first short look finds the media's rough part, so that neither the base nor the
         # noise's autocorrelation is tuned on what is theirs.
-        rough = _rough_media(money, self.carry_over)
+        rough = rough_media(money, self.carry_over)
         skip = len(y) // 12 if self.carry_over else 0
         penalty, _ = tune(y[skip:] / spread, base[skip:], groups, rough[skip:])
         first = sample(
-            money, y / spread, base, penalty, 0.0, priors,
+            money, y / spread, base, penalty, groups, 0.0, priors,
             skip=skip, sweeps=self.sweeps // 4, keep=60, seed=self.seed,
         )  # fmt: skip
         seen = mean_effects(first, money)
         penalty, residual = tune(y[skip:] / spread, base[skip:], groups, seen[skip:])
         self.rho_ = autocorrelation(residual) if self.carry_over else 0.0
         drawn = sample(
-            money, y / spread, base, penalty, self.rho_, priors,
+            money, y / spread, base, penalty, groups, self.rho_, priors,
             skip=skip, sweeps=self.sweeps, keep=self.draws, seed=self.seed,
         )  # fmt: skip
         self.draws_ = Draws(
@@ -191,21 +189,8 @@ class MediaMix:
 
     def _steady(self, amounts: Floats, channels: list[str]) -> tuple[Floats, Floats]:
         """Response and slope of steady spend (rows, channels), as (draws, rows, channels)."""
-        shape = (len(self.draws_.sigma), *amounts.shape)
-        level, steep = np.zeros(shape), np.zeros(shape)
-        for column, name in enumerate(channels):
-            if name not in self.active_:
-                continue
-            position = self.active_.index(name)
-            scale = self.draws_.scale[:, position]
-            for family in range(len(FAMILIES)):
-                mine = self.draws_.family[:, position] == family
-                if mine.any():
-                    load = amounts[None, :, column] / scale[mine, None]
-                    factor = self.draws_.amplitude[mine, position][:, None]
-                    level[mine, :, column] = factor * saturate(load, family)
-                    steep[mine, :, column] = factor * slope(load, family) / scale[mine, None]
-        return level, steep
+        places = [self.active_.index(n) if n in self.active_ else None for n in channels]
+        return steady(self.draws_, amounts, places)
 
     def marginal_return(self, amounts: Mapping[str, float] | pd.Series) -> pd.Series:
         """Outcome of one more unit of money a period in each channel, at these amounts a period."""
@@ -260,25 +245,17 @@ class MediaMix:
         """Write budget.json and budget.npz into an existing or new folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        dated = isinstance(self.history_.index, pd.DatetimeIndex)
-        index = self.history_.index
         state = {
-            "parameters": self._parameters(),
+            "parameters": {name: getattr(self, name) for name in _PARAMETERS},
             "channels": self.channels_,
             "active": self.active_,
             "base": self.base_.to_dict(),
             "rho": self.rho_,
             "mean_outcome": self.mean_outcome_,
-            "dated": dated,
+            "dated": isinstance(self.history_.index, pd.DatetimeIndex),
         }
         (folder / "budget.json").write_text(json.dumps(state, indent=1, sort_keys=True))
-        place = index.to_numpy().astype("datetime64[ns]").astype(np.int64) if dated else index
-        np.savez(
-            folder / "budget.npz",
-            history=self.history_.to_numpy(),
-            index=np.asarray(place),
-            **{name: getattr(self.draws_, name) for name in Draws.__dataclass_fields__},
-        )
+        save_arrays(folder / "budget.npz", self.history_, self.draws_)
 
     @classmethod
     def load(cls, folder: Path) -> MediaMix:
@@ -289,27 +266,11 @@ class MediaMix:
         model.channels_, model.active_ = state["channels"], state["active"]
         model.base_ = BaseDesign.from_dict(state["base"])
         model.rho_, model.mean_outcome_ = state["rho"], state["mean_outcome"]
-        with np.load(folder / "budget.npz", allow_pickle=False) as arrays:
-            index: pd.Index = pd.Index(arrays["index"])
-            if state["dated"]:
-                index = pd.DatetimeIndex(arrays["index"].astype("datetime64[ns]"))
-            model.history_ = pd.DataFrame(arrays["history"], index=index, columns=model.channels_)
-            model.draws_ = Draws(**{name: arrays[name] for name in Draws.__dataclass_fields__})
+        model.history_, model.draws_ = load_arrays(
+            folder / "budget.npz", model.channels_, state["dated"]
+        )
         model._summarise()
         return model
-
-    def _parameters(self) -> dict[str, Any]:
-        names = [
-            "trend",
-            "season",
-            "carry_over",
-            "max_order",
-            "media_share",
-            "coverage",
-            "draws",
-            "sweeps",
-        ]
-        return {name: getattr(self, name) for name in [*names, "seed"]}
 
 
 def _evidence(active: bool, total: float, width: float) -> str:
@@ -318,11 +279,3 @@ def _evidence(active: bool, total: float, width: float) -> str:
     if width > 1.5 * total:
         return "thin: the interval is wider than 1.5 times the contribution"
     return "ok"
-
-
-def _rough_media(money: Floats, carry: bool) -> Floats:
-    """Concave, carried-over columns with an ordinary decay, (periods, channels)."""
-    decay = 0.5 if carry else 0.0
-    return np.column_stack(
-        [np.sqrt(carry_over(x, decay, 1, float(x[:8].mean())) / x.mean()) for x in money.T]
-    )

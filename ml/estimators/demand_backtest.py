@@ -16,7 +16,7 @@ from ml.estimators.demand_grid import SHOWN
 PROPHET = "prophet"
 _POWER = 3.0  # weights are error ** -3, steeper than Bates and Granger's (1969) variances
 _WORST = 2.0  # times the best candidate's error, beyond which a candidate has no weight
-_ANCHOR = 0.3  # least weight of seasonal naive: 1 % of accuracy for far fewer series losing to it
+_ANCHOR = 0.2  # least weight of seasonal naive, so that far fewer series lose against it
 _ANCHORED = 1.5  # times the best candidate's error, up to which seasonal naive is that anchor
 _DECAY = 0.85  # how much less an origin counts than the next later one
 _RETREATS = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of seasonal naive, where the mix loses against it

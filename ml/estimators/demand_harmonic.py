@@ -19,6 +19,9 @@ from scipy.signal import lfilter
 _SMOOTHINGS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.45, 0.65, 0.85, 1.0)
 _WAVES = (0, 1, 2, 3, 4, 6)
 _PERIODS_A_WAVE = 12  # observations that each wave needs
+# Errors of neighbouring weeks hang together, so AICc tells choices apart less well than it says.
+_FLATTEN = 4.0
+_NEGLIGIBLE = 0.01  # weight beside the best choice's, below which one is left out
 _RIDGE = 0.5  # rows' worth of belief that a wave is absent; steadies waves seen twice
 
 
@@ -32,24 +35,32 @@ def forecast_harmonic(
     """Forecast ``horizon`` periods after ``y`` (periods,).
 
     ``seasons`` are lengths in periods, fractions allowed; ``calendar`` holds regressors known
-    ahead, (periods + horizon, columns). Number of waves and smoothing are chosen by AICc.
+    ahead, (periods + horizon, columns). Averaged over the numbers of waves
+    and smoothings with flattened Akaike weights: no single choice is sure after a few seasons.
     """
     design, choices = _design(len(y), horizon, seasons, calendar, trend)
-    best: tuple[float, float, list[int], np.ndarray] | None = None
+    tried: list[tuple[float, float, list[int], np.ndarray]] = []
     for smoothing in _SMOOTHINGS:
         sums = _Sums.of(y, design[: len(y)], smoothing)
         for columns in choices:
             beta, score = sums.solve(columns)
-            if best is None or score < best[0]:
-                best = (score, smoothing, columns, beta)
-    assert best is not None  # at least the constant is always tried
-    _, smoothing, columns, beta = best
-    fitted = design[:, columns] @ beta
-    level = 0.0
-    if smoothing > 0.0:
-        residual = y - fitted[: len(y)]
-        level = float(lfilter([smoothing], [1.0, smoothing - 1.0], residual)[-1])
-    return fitted[len(y) :] + level
+            tried.append((score, smoothing, columns, beta))
+    least = min(score for score, *_ in tried)
+    if not np.isfinite(least):  # too few rows for any: the constant alone, as first tried
+        tried, least = tried[:1], tried[0][0]
+    total, result = 0.0, np.zeros(horizon)
+    for score, smoothing, columns, beta in tried:
+        weight = 1.0 if score == least else float(np.exp((least - score) / 2 / _FLATTEN))
+        if weight < _NEGLIGIBLE:
+            continue
+        fitted = design[:, columns] @ beta
+        level = 0.0
+        if smoothing > 0.0:
+            residual = y - fitted[: len(y)]
+            level = float(lfilter([smoothing], [1.0, smoothing - 1.0], residual)[-1])
+        total += weight
+        result += weight * (fitted[len(y) :] + level)
+    return result / total
 
 
 def calendar_columns(dates: pd.DatetimeIndex) -> np.ndarray | None:

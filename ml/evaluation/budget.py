@@ -10,6 +10,7 @@ import pandas as pd
 from ml.estimators.budget import MediaMix
 from ml.estimators.folds import stratified_folds
 from ml.evaluation.result import Result
+from ml.evaluation.sets import read_csv
 
 _FOLDS, _SEED = 5, 0
 
@@ -19,20 +20,13 @@ def evaluate(data: Path) -> list[Result]:
     return [*_advertising(data), *_roas(data), *_robyn(data), *_insurance(data)]
 
 
-def _read(data: Path, name: str) -> pd.DataFrame:
-    path = Path(data) / name
-    if not path.is_file():
-        raise FileNotFoundError(f"the open data set {name} is not in {data}")
-    return pd.read_csv(path)
-
-
 def _r2(truth: pd.Series, predicted: pd.Series) -> float:
     left = truth.to_numpy() - predicted.to_numpy()
     return 1 - float(left @ left) / float(((truth - truth.mean()) ** 2).sum())
 
 
 def _advertising(data: Path) -> list[Result]:
-    rows = _read(data, "advertising/advertising.csv")
+    rows = read_csv(data, "advertising/advertising.csv")
     spend, sales = rows[["TV", "Radio", "Newspaper"]], rows["Sales"]
 
     def fitted(chosen: np.ndarray) -> MediaMix:
@@ -69,7 +63,7 @@ def _advertising(data: Path) -> list[Result]:
 
 
 def _roas(data: Path) -> list[Result]:
-    rows = _read(data, "pymc_mmm_roas/mmm_roas_data.csv")
+    rows = read_csv(data, "pymc_mmm_roas/mmm_roas_data.csv")
     rows = rows.set_index(pd.DatetimeIndex(rows["date"]))
     spend = rows[["x1", "x2"]]
     results = []
@@ -99,7 +93,7 @@ def _roas(data: Path) -> list[Result]:
 
 
 def _robyn(data: Path) -> list[Result]:
-    rows = _read(data, "robyn_simulated_weekly/dt_simulated_weekly.csv")
+    rows = read_csv(data, "robyn_simulated_weekly/dt_simulated_weekly.csv")
     rows = rows.set_index(pd.DatetimeIndex(rows["DATE"]))
     spend = rows[["tv_S", "ooh_S", "print_S", "search_S", "facebook_S"]]
     controls = rows[["competitor_sales_B", "newsletter", "events"]].fillna({"events": "na"})
@@ -127,7 +121,7 @@ def _robyn(data: Path) -> list[Result]:
 
 
 def _insurance(data: Path) -> list[Result]:
-    rows = _read(data, "insurance_quotes_tv/insurance.csv")
+    rows = read_csv(data, "insurance_quotes_tv/insurance.csv")
     rows.index = pd.DatetimeIndex(pd.to_datetime(rows["Month"], format="%Y %b"))
     spend = rows[["TVadverts"]]
     model = MediaMix(seed=_SEED).fit(spend, rows["Quotes"])

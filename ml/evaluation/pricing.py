@@ -10,6 +10,7 @@ import pandas as pd
 from ml.estimators.folds import stratified_folds
 from ml.estimators.pricing import PriceResponse, WinProbability
 from ml.evaluation.result import Result
+from ml.evaluation.sets import read_csv
 
 _FOLDS, _SEED = 5, 0
 _PUBLISHED_ELASTICITY = -3.14
@@ -19,14 +20,7 @@ _PRICE = "SalePriceCH"
 
 def evaluate(data: Path) -> list[Result]:
     """The figures on both data sets; ``data`` holds their folders."""
-    return [*_dominicks(_read(data, "dominicks_oj/oj.csv")), *_purchase(data)]
-
-
-def _read(data: Path, name: str) -> pd.DataFrame:
-    path = Path(data) / name
-    if not path.is_file():
-        raise FileNotFoundError(f"the open data set {name} is not in {data}")
-    return pd.read_csv(path)
+    return [*_dominicks(read_csv(data, "dominicks_oj/oj.csv")), *_purchase(data)]
 
 
 def _dominicks(rows: pd.DataFrame) -> list[Result]:
@@ -65,7 +59,7 @@ def _dominicks(rows: pd.DataFrame) -> list[Result]:
 def _purchase(data: Path) -> list[Result]:
     from sklearn.metrics import log_loss, roc_auc_score
 
-    rows = _read(data, "oj_purchase/oj_purchase.csv")
+    rows = read_csv(data, "oj_purchase/oj_purchase.csv")
     X = rows[[*_OTHER_COLUMNS, _PRICE]].astype({"StoreID": str})
     bought = (rows["Purchase"] == "CH").to_numpy(np.int64)
     folds = stratified_folds(bought.astype(np.float64), np.arange(len(rows)), _FOLDS, _SEED)

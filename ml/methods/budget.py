@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 LEAST_PERIODS = 40
 """24 to fit, and as many again as a judged quarter needs beside them."""
-RECENT_SHARE = 0.25
 
 
 class FittedBudget:
@@ -83,18 +82,14 @@ class BudgetMethod(Method):
             for channel, amount in current.items()
         }
         best = mix.allocate(total, 1, bounds)
-        year = mix.contributions_by_period_.tail(round(fitted.facts["periods_a_year"]))
-        whole = mix.contributions_
-        share = (year.sum() / whole["total"].replace(0.0, np.nan)).fillna(0.0)
+        yearly = _yearly(fitted)
         marginal = mix.marginal_return(current)
         return pd.DataFrame(
             {
                 "channel": mix.channels_,
                 "current_amount": current.to_numpy(),
                 "recommended_amount": best.reindex(mix.channels_).to_numpy(),
-                "contribution": year.sum().reindex(mix.channels_).to_numpy(),
-                "contribution_low": (whole["low"] * share).to_numpy(),
-                "contribution_high": (whole["high"] * share).to_numpy(),
+                **{name: values.to_numpy() for name, values in yearly.items()},
                 "marginal_return": marginal.reindex(mix.channels_).to_numpy(),
             }
         )
@@ -175,25 +170,18 @@ class BudgetMethod(Method):
             raise QueryError(str(error), "/bounds") from error
         per_period = split / query.periods
         current = mix.current_
-        year = mix.contributions_by_period_.tail(round(fitted.facts["periods_a_year"])).sum()
-        whole = mix.contributions_
+        yearly = _yearly(fitted)
         marginal = mix.marginal_return(per_period)
-        decisions = []
-        for channel in mix.channels_:
-            share = (
-                year[channel] / whole.loc[channel, "total"] if whole.loc[channel, "total"] else 0
-            )
-            decisions.append(
-                {
-                    "channel": channel,
-                    "current_amount": round(float(current[channel]) * query.periods, 2),
-                    "recommended_amount": float(split[channel]),
-                    "contribution": float(year[channel]),
-                    "contribution_low": float(whole.loc[channel, "low"] * share),
-                    "contribution_high": float(whole.loc[channel, "high"] * share),
-                    "marginal_return": float(marginal[channel]),
-                }
-            )
+        decisions = [
+            {
+                "channel": channel,
+                "current_amount": round(float(current[channel]) * query.periods, 2),
+                "recommended_amount": float(split[channel]),
+                **{name: float(values[channel]) for name, values in yearly.items()},
+                "marginal_return": float(marginal[channel]),
+            }
+            for channel in mix.channels_
+        ]
         return Answer(
             decisions,
             given=["total", "periods", *(["bounds"] if query.bounds else [])],
@@ -253,6 +241,20 @@ class BudgetMethod(Method):
                 "gain_high": high,
             }
         )
+
+
+def _yearly(fitted: FittedBudget) -> dict[str, pd.Series]:
+    """Contribution of the last year by channel, and the whole interval's share of it."""
+    mix = fitted.mix
+    year = mix.contributions_by_period_.tail(round(fitted.facts["periods_a_year"])).sum()
+    whole = mix.contributions_
+    share = (year / whole["total"].replace(0.0, np.nan)).fillna(0.0)
+    columns = {
+        "contribution": year,
+        "contribution_low": whole["low"] * share,
+        "contribution_high": whole["high"] * share,
+    }
+    return {name: values.reindex(mix.channels_) for name, values in columns.items()}
 
 
 def current_amounts(spend: pd.DataFrame) -> pd.Series:
