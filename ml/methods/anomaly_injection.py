@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from ml.methods.method import Frames
     from warehouse.snapshot import Snapshot
 
-LINES, CLIENT_DAYS, A_SERIES = 20, 15, 2
-"""How many lines, client days and days of each series are changed."""
+LINES, CLIENT_DAYS, A_SERIES = 60, 45, 2
+"""How many lines, client days and days of each series are changed: a gate that rests on 35 of
+them would go up or down by .08 with the draw."""
+MOST_SHARE = 0.02
+"""Of the lines at hand at most so many are changed, but a third of the numbers above at least."""
 CORRECTS = "corrects_line_id"
 
 
@@ -55,13 +58,15 @@ def _lines(
     copy["quantity"] = copy["quantity"].astype(float)
     recent = np.flatnonzero(copy["observed_at"] >= start)
     rng.shuffle(recent)
-    chosen = recent[:LINES]
+    part = min(max(MOST_SHARE * len(recent) / (LINES + CLIENT_DAYS), 1.0 / 3.0), 1.0)
+    count, days = int(part * LINES), int(part * CLIENT_DAYS)
+    chosen = recent[:count]
     factor = rng.choice([0.1, 10.0], len(chosen))
     is_price = rng.random(len(chosen)) < 0.5
     price, quantity = copy["unit_price"].to_numpy().copy(), copy["quantity"].to_numpy().copy()
     price[chosen] *= np.where(is_price, factor, 1.0)
     quantity[chosen] *= np.where(is_price, 1.0, 10.0)
-    spots = copy.iloc[recent[LINES : LINES + CLIENT_DAYS]][["client_id", "observed_at"]]
+    spots = copy.iloc[recent[count : count + days]][["client_id", "observed_at"]]
     for spot in spots.itertuples():
         same = (copy["client_id"] == spot.client_id) & (copy["observed_at"] == spot.observed_at)
         quantity[same.to_numpy()] *= rng.uniform(4.0, 8.0)

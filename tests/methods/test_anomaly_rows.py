@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.methods.anomaly_data import client_rows, line_rows
+from ml.methods.anomaly_rows import client_rows, line_rows
 
 
 @pytest.fixture
