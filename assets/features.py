@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.days import partition_days
+from assets.days import describe_day, partition_days
 from assets.ingest import raw_key
 from assets.refusals import refusals_as_failures
 from assets.workspace import WorkspaceResource
@@ -30,9 +30,10 @@ def build_features(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDe
     ) -> dg.MaterializeResult:
         with refusals_as_failures():
             stored = store_client_features(workspace.open(), partition_days(context))
+        for day, rows in stored.rows.items():
+            describe_day(context, day, {"dagster/partition_row_count": rows})
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": stored.rows,
                 "delta_version": stored.version,
                 "data_version": stored.data_version,
                 "schema_hash": stored.schema_hash,

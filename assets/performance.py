@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.days import partition_days
+from assets.days import describe_day, partition_days
 from assets.refusals import refusals_as_failures
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.monitoring import measure
@@ -35,24 +35,32 @@ def build_performance(
     def performance(
         context: dg.AssetExecutionContext, workspace: WorkspaceResource
     ) -> dg.MaterializeResult:
-        through = max(partition_days(context))
-        with refusals_as_failures():
-            measured = measure(workspace.open(), spec, through, run_id=context.run.run_id)
+        opened = workspace.open()
+        worse = []
+        for day in partition_days(context):
+            with refusals_as_failures():
+                measured = measure(opened, spec, day, run_id=context.run.run_id)
+            describe_day(
+                context,
+                day,
+                {
+                    "basis": measured.basis,
+                    "rows": measured.rows,
+                    "verdict": measured.verdict,
+                    "value": measured.value_text,
+                    **{f"metric_{name}": value for name, value in measured.ours.items()},
+                    **{f"baseline_{name}": value for name, value in measured.baseline.items()},
+                },
+            )
+            if measured.verdict == "worse":
+                worse.append(str(day))
         return dg.MaterializeResult(
-            metadata={
-                "basis": measured.basis,
-                "rows": measured.rows,
-                "verdict": measured.verdict,
-                "value": measured.value_text,
-                **{f"metric_{name}": value for name, value in measured.ours.items()},
-                **{f"baseline_{name}": value for name, value in measured.baseline.items()},
-            },
             check_results=[
                 dg.AssetCheckResult(
                     check_name="beats_baseline",
-                    passed=measured.verdict != "worse",
+                    passed=not worse,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"verdict": measured.verdict},
+                    metadata={"worse_days": worse},
                 )
             ],
         )

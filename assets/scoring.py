@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.days import partition_days
+from assets.days import describe_day, partition_days
 from assets.plots import histogram
 from assets.refusals import refusals_as_failures
 from assets.workspace import WorkspaceResource
@@ -47,17 +47,19 @@ def build_scores(
         days = partition_days(context)
         with refusals_as_failures():
             scored = score(workspace.open(), spec, days, run_id=context.run.run_id)
-        rows = sum(day.rows for day in scored)
-        last = scored[-1]
+        for day in scored:
+            describe_day(
+                context,
+                day.as_of,
+                {
+                    "dagster/partition_row_count": day.rows,
+                    "model_version": day.model_version,
+                    "data_version": day.data_version,
+                    "origin": day.origin,
+                    "plot": histogram(day.headline, f"{spec.title} on {day.as_of}"),
+                },
+            )
         return dg.MaterializeResult(
-            metadata={
-                "dagster/partition_row_count": rows,
-                "days": len(scored),
-                "model_version": last.model_version,
-                "data_version": last.data_version,
-                "origin": last.origin,
-                "plot": histogram(last.headline, f"{spec.title} on {last.as_of}"),
-            },
             check_results=[
                 dg.AssetCheckResult(
                     check_name="has_rows",

@@ -200,6 +200,7 @@ model_value = Table(
     metadata,
     _id(),
     Column("model", text_type(), nullable=False),
+    Column("as_of", Date, nullable=False),
     Column("model_version", text_type(), nullable=False),
     Column("basis", text_type(), nullable=False),
     Column("period_from", Date),
@@ -214,5 +215,5 @@ model_value = Table(
     Column("measured_at", UtcDateTime, nullable=False),
     Column("run_id", text_type()),
     CheckConstraint("amount IS NOT NULL OR reason IS NOT NULL", name="amount_or_reason"),
-    Index(None, "model", "measured_at"),
+    UniqueConstraint("model", "as_of", "model_version", "basis"),
 )

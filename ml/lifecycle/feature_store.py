@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,9 +15,9 @@ TABLE = "features/client"
 
 @dataclass(frozen=True)
 class StoredFeatures:
-    """What was written: rows over all days, the Delta version of the last, and the columns."""
+    """What was written: rows of each day, the Delta version of the last, and the columns."""
 
-    rows: int
+    rows: Mapping[date, int]
     version: int
     data_version: str
     schema_hash: str
@@ -42,13 +42,14 @@ def store_client_features(workspace: Workspace, days: Sequence[date]) -> StoredF
     stamp = {"data_version": data.id, "schema_hash": found.schema_hash}
     for name, text in stamp.items():
         arrow = arrow.append_column(name, pa.array([text] * arrow.num_rows, pa.string()))
-    version = -1
+    version, rows = -1, {}
     for day in sorted(days):
         part = arrow.filter(pc.field("as_of") == pa.scalar(day, pa.date32()))
+        rows[day] = part.num_rows
         version = workspace.lake.replace_partition(
             TABLE, part, "as_of", day.isoformat(), note={"data_version": data.id}
         )
-    return StoredFeatures(arrow.num_rows, version, data.id, found.schema_hash, found.names)
+    return StoredFeatures(rows, version, data.id, found.schema_hash, found.names)
 
 
 __all__ = ["CLIENT_TABLES", "StoredFeatures", "store_client_features"]

@@ -108,16 +108,17 @@ def measure(workspace: Workspace, spec: ModelSpec, through: date, run_id: str) -
                 for name, ours in comparison.ours.items()
             ],
         )
-        value.add(
+        value.write(
             connection,
             value.ModelValue(
                 model=spec.name,
+                as_of=through,
                 model_version=artifact.version,
                 basis=basis,
                 currency=workspace.settings.currency,
                 assumptions=dict(worth.assumptions),
-                period_from=_day(judged, min),
-                period_to=_day(judged, max),
+                period_from=_day(method, judged, min),
+                period_to=_day(method, judged, max),
                 amount=worth.amount,
                 low=worth.low,
                 high=worth.high,
@@ -173,8 +174,8 @@ def _require_champion(workspace: Workspace, spec: ModelSpec) -> Artifact:
     return champion
 
 
-def _day(judged: Judged, pick: Any) -> date | None:
-    if "as_of" not in judged.frame or not len(judged.frame):
+def _day(method: Method, judged: Judged, pick: Any) -> date | None:
+    if judged.frame.empty:
         return None
-    day: date = pd.Timestamp(pick(judged.frame["as_of"])).date()
+    day: date = pd.Timestamp(pick(judged.frame[method.dated_by])).date()
     return day

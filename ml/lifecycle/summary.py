@@ -48,6 +48,7 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
         "value_low": worth.low if worth else None,
         "value_high": worth.high if worth else None,
         "value_baseline": worth.baseline_amount if worth else None,
+        "value_as_of": worth.as_of if worth else None,
         "value_from": worth.period_from if worth else None,
         "value_to": worth.period_to if worth else None,
         "value_basis": worth.basis if worth else None,

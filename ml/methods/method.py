@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pandas as pd
 
@@ -87,7 +87,12 @@ class Answer:
 
 
 class Method(ABC):
-    """How one kind of model learns, decides and is judged."""
+    """How one kind of model learns, decides and is judged.
+
+    ``dated_by`` names the column of a judged frame that says which day a row is about.
+    """
+
+    dated_by: ClassVar[str] = "as_of"
 
     def __init__(self, spec: ModelSpec, settings: MlSettings | None = None) -> None:
         self.spec = spec

@@ -31,10 +31,11 @@ def test_the_page_names_the_period_and_adds_nothing_up(life: Life) -> None:
     trained = train(workspace, EIGHTH, "run-1")
     promote_if_passed(workspace, EIGHTH, "me")
     with writing(workspace.engine) as connection:
-        value.add(
+        value.write(
             connection,
             value.ModelValue(
                 model=EIGHTH.name,
+                as_of=date(2025, 6, 30),
                 model_version=trained.version,
                 basis="backtest",
                 currency="EUR",
@@ -46,7 +47,7 @@ def test_the_page_names_the_period_and_adds_nothing_up(life: Life) -> None:
             ),
         )
     page = write_report(workspace, [EIGHTH]).read_text(encoding="utf-8")
-    assert "Decisions from 2025-03-31 to 2025-05-31." in page
+    assert "Decisions from 2025-03-31 to 2025-05-31, judged by what was known on" in page
     assert "The rule of thumb (the last 30 days): 0." in page
     assert "figures do not add up" in page.replace("\n", " ").replace("  ", " ")
     assert "The sum over" not in page

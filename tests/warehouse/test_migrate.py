@@ -5,17 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import make_url
 
 from ml.models.registry import default_registry
+from warehouse import migrations
 from warehouse.database import connect, reading, writing
 from warehouse.evolve import ANALYST_ROLE, MigrationRefusedError
+from warehouse.repositories import value
 from warehouse.scored import STAMP, field_rules, migrate, scored_table
 from warehouse.tables import metadata
 
@@ -32,6 +37,27 @@ def test_migrations_make_exactly_the_declared_tables(engine: Engine) -> None:
             },
         )
         assert compare_metadata(context, metadata) == []
+
+
+def test_values_from_before_0002_keep_the_one_measured_last_on_a_day(bare_engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with writing(bare_engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO model_value"
+                " (model, model_version, basis, amount, currency, assumptions, measured_at) VALUES"
+                " ('churn', 'churn-1', 'live', 1, 'EUR', '{}', '2025-06-01 05:00:00'),"
+                " ('churn', 'churn-1', 'live', 2, 'EUR', '{}', '2025-06-01 06:00:00'),"
+                " ('churn', 'churn-1', 'live', 3, 'EUR', '{}', '2025-06-02 05:00:00')"
+            )
+        )
+    migrate(bare_engine, [])
+    with reading(bare_engine) as connection:
+        kept = [(one.as_of, one.amount) for one in value.over_time(connection, "churn")]
+    assert kept == [(date(2025, 6, 2), 3.0), (date(2025, 6, 1), 2.0)]
 
 
 def test_every_model_gets_its_table_and_view_once(bare_engine: Engine) -> None:

@@ -62,11 +62,14 @@ def test_measuring_performance_again_replaces_it(engine: Engine) -> None:
         assert len(performance.over_time(connection, "churn")) == 3
 
 
-def test_the_newest_value_of_each_model(engine: Engine) -> None:
+def test_a_value_measured_again_is_replaced_and_the_newest_day_is_told(
+    engine: Engine,
+) -> None:
     with writing(engine) as connection:
-        value.add(connection, worth("churn", amount=10.0))
-        value.add(connection, worth("churn", amount=20.0))
-        value.add(connection, worth("demand", reason="no unit cost is known"))
+        value.write(connection, worth("churn", amount=5.0))
+        value.write(connection, worth("churn", amount=20.0))
+        value.write(connection, worth("churn", DAY - timedelta(days=1), amount=10.0))
+        value.write(connection, worth("demand", reason="no unit cost is known"))
         newest = value.newest(connection)
         assert {name: one.amount for name, one in newest.items()} == {"churn": 20.0, "demand": None}
         assert newest["demand"].reason == "no unit cost is known"
@@ -76,7 +79,7 @@ def test_the_newest_value_of_each_model(engine: Engine) -> None:
 
 def test_a_value_has_an_amount_or_says_why_not(engine: Engine) -> None:
     with pytest.raises(IntegrityError, match="amount_or_reason"), writing(engine) as connection:
-        value.add(connection, worth("churn"))
+        value.write(connection, worth("churn"))
 
 
 def drifted(feature: str, **changes: Any) -> DriftVerdict:
@@ -111,9 +114,10 @@ def figure(metric: str, measured: float, basis: Any = "live") -> Performance:
     )
 
 
-def worth(model: str, **figures: Any) -> ModelValue:
+def worth(model: str, as_of: date = DAY, **figures: Any) -> ModelValue:
     return ModelValue(
         model=model,
+        as_of=as_of,
         model_version="1",
         basis="backtest",
         currency="EUR",
