@@ -8,6 +8,7 @@ from datetime import date
 
 import dagster as dg
 
+from ml.lifecycle.scoring import scorer
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import DayError, Refusal
@@ -118,8 +119,9 @@ def _scoring_due(workspace: Workspace, spec: ModelSpec, day: date) -> bool:
         there = scores.day(connection, spec.name, day)
     if there is None or champion is None:
         return True
-    present = (champion.version, workspace.data_version().snapshot)
-    return (there.model_version, there.data_version) != present
+    version, _ = scorer(workspace, spec, day, champion.version)
+    wanted = (version, workspace.data_version().snapshot)
+    return (there.model_version, there.data_version) != wanted
 
 
 def _refuse_day(workspace: Workspace, day: date) -> None:

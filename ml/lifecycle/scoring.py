@@ -103,6 +103,21 @@ def _chunks(days: Sequence[date]) -> list[Sequence[date]]:
     return [days[i : i + DAYS_AT_ONCE] for i in range(0, len(days), DAYS_AT_ONCE)]
 
 
+def scorer(
+    workspace: Workspace, spec: ModelSpec, day: date, present: str
+) -> tuple[str, Literal["live", "backfill"]]:
+    """The version that scores a day, and the origin of its rows; ``present`` is the champion now.
+
+    A day is scored on the morning after it, by the champion of that morning.
+    """
+    morning = day + timedelta(days=1)
+    with reading(workspace.engine) as connection:
+        named = models.champion_on(connection, spec.name, morning, workspace.settings.zone)
+    if named is not None:
+        return named.version, LIVE
+    return present, LIVE if day >= workspace.as_of() else BACKFILL
+
+
 def _champions(
     workspace: Workspace, spec: ModelSpec, days: Sequence[date]
 ) -> dict[date, tuple[Artifact, str]]:
@@ -121,18 +136,11 @@ def _champions(
         )
     found: dict[date, tuple[Artifact, str]] = {}
     opened: dict[str, Artifact] = {present.version: present}
-    newest_day, zone = workspace.as_of(), workspace.settings.zone
     for day in days:
-        with reading(workspace.engine) as connection:
-            # a day is scored on the morning after it, by the champion of that morning
-            named = models.champion_on(connection, spec.name, day + timedelta(days=1), zone)
-        if named is None:
-            origin = LIVE if day >= newest_day else BACKFILL
-            found[day] = (present, origin)
-            continue
-        if named.version not in opened:
-            opened[named.version] = workspace.artifacts.open(spec.name, named.version)
-        found[day] = (opened[named.version], LIVE)
+        version, origin = scorer(workspace, spec, day, present.version)
+        if version not in opened:
+            opened[version] = workspace.artifacts.open(spec.name, version)
+        found[day] = (opened[version], origin)
     return found
 
 

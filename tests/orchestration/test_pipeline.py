@@ -25,7 +25,7 @@ from orchestration.resources import prepare_dagster_home
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH, RepeatOrderMethod
 from tests.small_firm import LAST, lines, write_csv
-from warehouse.database import reading
+from warehouse.database import reading, writing
 from warehouse.repositories import models, scores
 
 BUDGET = default_registry()["budget"]
@@ -91,6 +91,25 @@ def test_a_second_run_repeats_nothing_and_newer_data_only_what_is_due(life: Life
             LAST + timedelta(days=1),
             LAST,
         ]
+
+
+def test_a_past_day_is_scored_again_only_where_its_own_champion_or_the_data_changed(
+    life: Life,
+) -> None:
+    run(life)
+    week, earlier = LAST + timedelta(days=7), LAST + timedelta(days=1)
+    workspace, [trained, _] = run(life, week)
+    assert trained.trained
+    with writing(workspace.engine) as connection:
+        newest = models.latest(connection, EIGHTH.name)
+        assert newest is not None
+        models.promote(connection, EIGHTH.name, newest.version, "a try", "me", at=workspace.clock())
+    _, first = run(life, week, as_of=earlier)
+    _, second = run(life, week, as_of=earlier)
+    assert (first[0].scored, second[0].scored) == (True, False)
+    with reading(workspace.engine) as connection:
+        by = {one.as_of: one.model_version for one in scores.days(connection, EIGHTH.name)}
+    assert by[earlier] != newest.version, "a past day is scored by the champion of its morning"
 
 
 def test_bad_data_stop_the_model_and_not_the_run(life: Life) -> None:
