@@ -29,13 +29,13 @@ EVALUATIONS: Mapping[str, Evaluation] = MappingProxyType({name: _lazy(name) for 
 def run(
     data: Path,
     models: Sequence[str] | None = None,
-    on_result: Callable[[Result], None] | None = None,
+    on_start: Callable[[str], None] | None = None,
     evaluations: Mapping[str, Evaluation] = EVALUATIONS,
 ) -> list[Result]:
     """Measure these models (default: all) on the data sets in the folder ``data``.
 
-    A model whose data set is absent gives one skipped row that says which. ``on_result`` is
-    called with each row as soon as its model is measured. Raises ValueError on an unknown model
+    A model whose data set is absent gives one skipped row that says which. ``on_start`` is
+    called with each model's name before it is measured. Raises ValueError on an unknown model
     and FileNotFoundError where ``data`` itself is no folder.
     """
     if not data.is_dir():
@@ -46,12 +46,11 @@ def run(
         raise ValueError(f"no evaluation for {unknown}; there are {list(evaluations)}")
     results: list[Result] = []
     for name in names:
+        if on_start is not None:
+            on_start(name)
         try:
             found = list(evaluations[name](data))
         except FileNotFoundError as error:
             found = [Result.skip(name, str(error))]
-        for result in found:
-            if on_result is not None:
-                on_result(result)
         results += found
     return results

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import getpass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, Models, use_existing_home
 from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
-
-if TYPE_CHECKING:
-    from ml.evaluation.result import Result
 
 MENDABLE = (UnknownVersionError, NothingToRollBackError)
 
@@ -163,6 +160,7 @@ def evaluate(
 
     from ml.evaluation import run as run_evaluation
     from ml.models import default_registry
+    from orchestration.commands.progress import steps
 
     folder = os.environ.get("SEVENFOLD_EXAMPLE_DATA")
     if not folder:
@@ -172,7 +170,10 @@ def evaluate(
     if not Path(folder).is_dir():
         raise typer.BadParameter(f"SEVENFOLD_EXAMPLE_DATA names {folder}, which is no folder")
     names = [spec.name for spec in default_registry().select(models)] if models else None
-    results = run_evaluation(Path(folder), names, _tell_measured)
+    with steps("starting") as progress:
+        results = run_evaluation(
+            Path(folder), names, lambda name: progress(f"measuring {name.replace('_', ' ')}")
+        )
     rows = [
         {
             "dataset": result.dataset,
@@ -189,10 +190,6 @@ def evaluate(
     show(rows, as_json, title="Open data sets")
     if not all(result.holds for result in results):
         raise typer.Exit(1)
-
-
-def _tell_measured(result: Result) -> None:
-    note(f"{result.model}: {result.protocol if result.skipped else f'{result.dataset} done'}")
 
 
 def drift_report(model: Model, home: Home = None) -> None:

@@ -25,11 +25,17 @@ def test_every_model_of_the_registry_has_an_evaluation() -> None:
     assert set(EVALUATIONS) == {path.split(":")[0].rsplit(".", 1)[1] for path in MODELS}
 
 
-def test_rows_come_in_the_order_asked_and_are_told_as_they_come(tmp_path: Path) -> None:
-    known = {name: lambda data, name=name: [figure(name), figure(name)] for name in ("a", "b")}
+def test_rows_come_in_the_order_asked_and_each_model_is_told_first(tmp_path: Path) -> None:
     told: list[str] = []
-    found = run(tmp_path, ["b", "a"], lambda result: told.append(result.model), known)
-    assert [result.model for result in found] == told == ["b", "b", "a", "a"]
+
+    def measured(name: str) -> list[Result]:
+        told.append(f"{name} measured")
+        return [figure(name), figure(name)]
+
+    known = {name: lambda data, name=name: measured(name) for name in ("a", "b")}
+    found = run(tmp_path, ["b", "a"], told.append, known)
+    assert [result.model for result in found] == ["b", "b", "a", "a"]
+    assert told == ["b", "b measured", "a", "a measured"]
 
 
 def test_an_absent_data_set_is_a_skipped_row_and_the_rest_goes_on(tmp_path: Path) -> None:
