@@ -19,9 +19,9 @@ FIT_ROWS = 15_000
 SEEN_ROWS = 50_000
 """Rows that tell how seldom each size of deviation and of score is."""
 SELDOM = 0.01
-MOST_A_DAY = 2.0
-"""A score of .5 is one usual row in a hundred, and where those are more than two a day, the
-second of a usual day: in a large firm one row in a hundred is no event."""
+MOST_A_DAY = 1.0
+"""A score of .5 is one usual row in a hundred, and where those are more than one a day, the
+oddest of a usual day: in a large firm one row in a hundred is no event."""
 DEVIATES = 2.0 / 3.0
 """Sizes (1 is the largest hundredth) from which on the detectors look at a row at all."""
 TAIL_ROWS = 10

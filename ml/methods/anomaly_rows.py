@@ -23,6 +23,8 @@ MOST = float(np.log(4.0))
 """Past values further off than fourfold count as fourfold, so a typo does not become usual."""
 MOST_RESTLESS = 25.0
 """One past line makes its client at most so much (in variance) more restless than others."""
+ALONE_PRIOR = 5.0
+"""Lines of a client day whose shared deviation is half believed."""
 TOGETHER = 0.1
 """Deviations by which all quantities of an ordinary client day are off together."""
 
@@ -48,7 +50,9 @@ def row_frames(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def line_rows(lines: pd.DataFrame) -> pd.DataFrame:
     """One row a sale: how its price and quantity deviate from what earlier lines led to expect.
 
-    ``price_own`` and ``quantity_own`` are what :func:`surprise` says of them.
+    ``price_own`` and ``quantity_surprise`` are what :func:`surprise` says of them, and
+    ``quantity_own`` is the latter less what the client's lines of that day share: where all
+    quantities are off together the day is the event, and its lines none of their own.
     """
     rows = _in_order(lines)
     service, client = _codes(rows, ["service_id"]), _codes(rows, ["client_id"])
@@ -56,6 +60,7 @@ def line_rows(lines: pd.DataFrame) -> pd.DataFrame:
     price, quantity = (
         surprise(_logs(rows[column]), service, client, own) for column in ("unit_price", "quantity")
     )
+    alone = quantity.deviation - _shared(quantity.deviation, rows)
     return pd.DataFrame(
         {
             "subject_kind": "line",
@@ -64,7 +69,8 @@ def line_rows(lines: pd.DataFrame) -> pd.DataFrame:
             "observed_at": rows["observed_at"],
             "value": rows["unit_price"],
             "price_own": price.deviation,
-            "quantity_own": quantity.deviation,
+            "quantity_own": alone,
+            "quantity_surprise": quantity.deviation,
             "expected_low": np.exp(price.mean - USUAL * price.spread),
             "expected_high": np.exp(price.mean + USUAL * price.spread),
         }
@@ -109,7 +115,7 @@ def client_rows(lines: pd.DataFrame, rows: pd.DataFrame | None = None) -> pd.Dat
 
     ``rows`` are the :func:`line_rows` of the lines, if at hand. ``amount_own``: the day's amount
     beside the client's earlier days, with a spread that leans on that of all clients.
-    ``quantities_own``: the day's median ``quantity_own`` in deviations of a median of so many
+    ``quantities_own``: the day's median ``quantity_surprise`` in deviations of a median of so many
     lines. All quantities together are off where the client is; where one line is, that line is.
     """
     rows = line_rows(lines) if rows is None else rows
@@ -117,7 +123,7 @@ def client_rows(lines: pd.DataFrame, rows: pd.DataFrame | None = None) -> pd.Dat
     amount = lines["quantity"] * lines["unit_price"]
     days = lines[keys].assign(amount=amount).groupby(keys, sort=True)["amount"].sum().reset_index()
     past = _beside_past(_logs(days["amount"]), _codes(days, ["client_id"]))
-    grouped = rows.groupby(keys, sort=True)["quantity_own"]
+    grouped = rows.groupby(keys, sort=True)["quantity_surprise"]
     # The median of n normal deviations has a variance of about pi / 2 n.
     off: pd.Series = grouped.median() / np.sqrt(TOGETHER**2 + np.pi / (2.0 * grouped.size()))
     return pd.DataFrame(
@@ -151,13 +157,13 @@ def largest_deviations(
         _gaussian(rows[column], group)
         for column, group in (("unit_price", own), ("unit_price", service), ("quantity", service))
     ]
-    grouped = line.groupby(["observed_at", "client_id"], sort=True)["quantity_own"]
+    grouped = line.groupby(["observed_at", "client_id"], sort=True)["quantity_surprise"]
     count = grouped.size().reset_index(drop=True)
     together = grouped.median().reset_index(drop=True) * np.sqrt(count)
     client = _codes(day, ["client_id"])
     of_day = [_gaussian(values, client) for values in (day["value"], count)]
     return {
-        "line": _largest([*of_line, line["quantity_own"]]),
+        "line": _largest([*of_line, line["quantity_surprise"]]),
         "client": _largest([*of_day, together]),
     }
 
@@ -178,6 +184,14 @@ def _gaussian(values: pd.Series, group: pd.Series, least: int = 4) -> pd.Series:
     variance = (before["x2"] / count - mean**2).clip(lower=0.0)
     distance: pd.Series = ((logs - mean) / np.sqrt(variance + LEAST_SPREAD**2)).fillna(0.0)
     return distance
+
+
+def _shared(deviation: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """The median of the client's lines of the day, as far as there are many; 0 for a single one."""
+    grouped = deviation.groupby(_codes(rows, ["observed_at", "client_id"]), sort=False)
+    count = grouped.transform("size")
+    shared: pd.Series = grouped.transform("median") * ((count - 1) / (count - 1 + ALONE_PRIOR))
+    return shared
 
 
 def _beside_past(logs: pd.Series, group: pd.Series) -> Surprise:
