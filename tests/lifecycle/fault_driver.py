@@ -1,7 +1,8 @@
 """One step of the small firm's life in a process of its own, for tests that kill it.
 
-``python -m tests.lifecycle.fault_driver FOLDER DAY STEP`` writes ``FOLDER/began`` when the step
-begins, with everything imported, and ``FOLDER/ended`` when it is done.
+``python -m tests.lifecycle.fault_driver FOLDER DAY STEP [URL]`` writes ``FOLDER/began`` when the
+step begins, with everything imported, and ``FOLDER/ended`` when it is done. The warehouse is the
+firm's own SQLite file unless a URL is given.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from tests.models.eighth import EIGHTH
 from tests.small_firm import Firm
 
 
-def main(folder: Path, day: date, step: str) -> None:
+def main(folder: Path, day: date, step: str, url: str | None = None) -> None:
     if step == "ingest":
         # What takes seconds to import, so that a kill strikes the step and not its imports.
         import great_expectations  # noqa: F401
-    workspace = Firm(folder).on(day)
+    workspace = Firm(folder, url).on(day)
     (folder / "began").touch()
     STEPS[step](workspace, day)
     (folder / "ended").touch()
@@ -44,4 +45,4 @@ def score_day(workspace: Workspace, day: date) -> None:
 STEPS = {"ingest": ingest, "train": train_and_promote, "score": score_day}
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), *sys.argv[3:])

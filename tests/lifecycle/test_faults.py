@@ -67,9 +67,9 @@ class History:
         shutil.copytree(self.root / step, self.folder)
 
 
-def visible(folder: Path) -> Seen:
+def visible(folder: Path, url: str | None = None) -> Seen:
     """All that a reader can see of a home."""
-    workspace = Firm(folder).on(LAST)
+    workspace = Firm(folder, url).on(LAST)
     with reading(workspace.engine) as connection:
         snapshots = data_versions.recent(connection)
         seen: Seen = {
@@ -103,17 +103,20 @@ def visible(folder: Path) -> Seen:
     return seen
 
 
-def step_here(folder: Path, step: str, day: date) -> None:
+def step_here(folder: Path, step: str, day: date, url: str | None = None) -> None:
     """The step in this process, undisturbed."""
-    workspace = Firm(folder).on(day)
+    workspace = Firm(folder, url).on(day)
     STEPS[step](workspace, day)
     workspace.engine.dispose()
 
 
-def start(folder: Path, step: str, point: str = "") -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, step: str, point: str = "", url: str | None = None
+) -> subprocess.Popen[bytes]:
     """June's step in a process of its own."""
+    driver = [sys.executable, "-m", "tests.lifecycle.fault_driver"]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.lifecycle.fault_driver", str(folder), str(LAST), step],
+        [*driver, str(folder), str(LAST), step, *([url] if url else [])],
         cwd=ROOT,
         env={**os.environ, faults.VARIABLE: point},
     )
@@ -176,6 +179,30 @@ def test_a_kill_at_a_named_point_leaves_the_old_state_and_the_next_run_completes
     assert not (history.folder / "ended").exists()
     assert visible(history.folder) == history.before[step]
     goes_on(history, step)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("point", ["verdict", "artifact-complete", "score-write", "bulk-half"])
+def test_a_kill_within_a_transaction_of_postgresql_leaves_the_old_state(
+    tmp_path: Path, postgres_url: str, point: str
+) -> None:
+    firm = Firm(tmp_path, postgres_url)
+    firm.export(BEFORE)
+    for step in STEPS:
+        step_here(tmp_path, step, BEFORE, postgres_url)
+    firm.export(LAST)
+    killed = POINTS[point]
+    for step in STEPS:
+        if step == killed:
+            before = visible(tmp_path, postgres_url)
+            assert start(tmp_path, step, point, postgres_url).wait(120) == -signal.SIGKILL
+            assert visible(tmp_path, postgres_url) == before
+        step_here(tmp_path, step, LAST, postgres_url)
+    after = visible(tmp_path, postgres_url)
+    assert after["days"] == [(LAST, 40), (BEFORE, 40)]
+    assert after["lines"] == sorted((row["line_id"], row["unit_price"]) for row in lines(LAST))
+    assert after["snapshots"][0][1] == {"invoice_lines": len(after["lines"])}
+    assert len(after["versions"]) == 2
 
 
 @pytest.mark.slow
