@@ -20,7 +20,9 @@ class MlSettings(BaseSettings):
         24, ge=2, description="Monthly snapshots that client models learn from, the newest ones."
     )
     max_training_rows: int = Field(
-        500_000, ge=1_000, description="Client rows a training uses; a seeded sample beyond it."
+        200_000,
+        ge=1_000,
+        description="Client months a training reads; beyond it, a fixed sample of the clients.",
     )
     calls_per_month: int = Field(
         50, ge=1, description="Clients called each month because of their churn risk (K)."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,17 +32,36 @@ HORIZON_OF_USUAL = 90
 """Days of the margin at risk; that of a usual quarter is a quarter of the year's."""
 
 
-def client_tables(data: Snapshot) -> dict[str, pa.Table]:
-    """Row versions of every table that client features read and the snapshot holds."""
-    return {name: data.read(name) for name in CLIENT_TABLES if name in data.tables}
+def client_tables(data: Snapshot, share: float = 1.0) -> dict[str, pa.Table]:
+    """Row versions of every table that client features read and the snapshot holds.
+
+    A ``share`` below 1 leaves that share of the clients, chosen by a hash of their ids: the same
+    ones in every table, on every day and in every run.
+    """
+    tables = {name: data.read(name) for name in CLIENT_TABLES if name in data.tables}
+    if share >= 1.0:
+        return tables
+    return {
+        name: table.filter(_chosen(table["client_id"], share))
+        if "client_id" in table.column_names
+        else table
+        for name, table in tables.items()
+    }
 
 
-def client_frame(data: Snapshot, days: Sequence[date]) -> pd.DataFrame:
+def count_clients(data: Snapshot) -> int:
+    """Clients that the source names at all."""
+    table = next(name for name in ("clients", "invoice_lines") if name in data.tables)
+    return len(pc.unique(data.read(table, ["client_id"])["client_id"]))
+
+
+def client_frame(data: Snapshot, days: Sequence[date], share: float = 1.0) -> pd.DataFrame:
     """Columns client_id, as_of (dates) and the features of clients active in the year before.
 
     A client who is known to have ended is not active: there is nobody to call or to reprice.
+    ``share`` as for :func:`client_tables`.
     """
-    tables = client_tables(data)
+    tables = client_tables(data, share)
     found = compute(
         client_features(tables), tables, as_ofs=days, population=client_population(tables)
     )
@@ -128,6 +148,13 @@ def outcome_after(
         horizon_days=horizon_days,
         observed_through=known,
     )
+
+
+def _chosen(clients: pa.ChunkedArray, share: float) -> pa.Array:
+    """Whether each row's client is among the share; rows without a client are not."""
+    ids = pc.unique(clients).drop_null()
+    places = pd.util.hash_array(ids.to_numpy(zero_copy_only=False).astype(object))
+    return pc.is_in(clients, ids.filter(pa.array(places < np.uint64(share * 2.0**64))))
 
 
 def _index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ml.methods.calendar import month_ends
-from ml.methods.client_data import client_frame, first_event
+from ml.methods.client_data import client_frame, count_clients, first_event
 from ml.methods.frames import by_day, records
 from ml.methods.method import Answer, Frames, Judged, Method, QueryError
 from ml.refusals import NotEnoughDataError
@@ -78,16 +78,12 @@ class ClientMethod(Method):
         days = self.labelled_days(data, as_of)[-self.settings.training_months :]
         if not days:
             raise self._too_short(data, as_of)
-        frame = self.frame(data, days)
+        frame = client_frame(data, days, self._share(data, days))
         return self._fit(frame, self.label(data, frame, as_of))
 
     def load(self, folder: Path) -> FittedClients:
         estimator = self.spec.estimator_class().load(folder)
         return FittedClients(estimator, json.loads((folder / "facts.json").read_text()))
-
-    def frame(self, data: Snapshot, days: Sequence[date]) -> pd.DataFrame:
-        """Clients active in the last year on each day, with their features."""
-        return client_frame(data, days)
 
     def labelled_days(self, data: Snapshot, as_of: date) -> list[date]:
         """Month ends whose horizon was fully observed by ``as_of``."""
@@ -95,7 +91,7 @@ class ClientMethod(Method):
         return month_ends(start, as_of - timedelta(days=self.spec.horizon_days))
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
-        frame = self.frame(data, days)
+        frame = client_frame(data, days)
         parts = dict(by_day(frame))
         return {
             day: {FEATURES: parts.get(day, frame.iloc[:0]).reset_index(drop=True)} for day in days
@@ -123,7 +119,7 @@ class ClientMethod(Method):
         learned = [day for day in days if day + horizon <= judged_days[0]]
         if fitted is None and not learned:
             return self._cross_validate(data, days, as_of)
-        later = self.frame(data, judged_days)
+        later = client_frame(data, judged_days)
         model = fitted or self.learn(data, judged_days[0])
         return Judged(self._judged(model, later, self.label(data, later, as_of)), "later months")
 
@@ -134,7 +130,7 @@ class ClientMethod(Method):
         days = sorted(day for day in set(decisions["as_of"]) if day + horizon <= through)
         if not days:
             return None
-        frame = self.frame(data, days)
+        frame = client_frame(data, days)
         frame["outcome"] = self.label(data, frame, through).to_numpy()
         frame["baseline"] = self.baseline(frame).to_numpy()
         known = pd.concat(
@@ -199,13 +195,13 @@ class ClientMethod(Method):
             raise QueryError(f"{name} is a number, got {value!r}", f"/features/{name}")
         return float(value)
 
+    def _share(self, data: Snapshot, days: Sequence[date]) -> float:
+        """Which share of the clients a training reads, so that its cost ends somewhere."""
+        return min(1.0, self.settings.max_training_rows / (count_clients(data) * len(days)))
+
     def _fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedClients:
         known = label.notna().to_numpy()
         frame, label = frame[known], label[known]
-        limit = self.settings.max_training_rows
-        if len(frame) > limit:
-            chosen = np.sort(np.random.default_rng(0).choice(len(frame), limit, replace=False))
-            frame, label = frame.iloc[chosen], label.iloc[chosen]
         estimator = self.spec.estimator_class()()
         # A client's months are alike: on both sides of a fold they would hide overfitting.
         estimator.fit(frame.drop(columns=KEYS), label, groups=frame["client_id"])
@@ -227,7 +223,7 @@ class ClientMethod(Method):
         return judged.dropna(subset=["outcome"])
 
     def _cross_validate(self, data: Snapshot, days: Sequence[date], as_of: date) -> Judged:
-        frame = self.frame(data, days)
+        frame = client_frame(data, days, self._share(data, days))
         label = self.label(data, frame, as_of)
         clients = pd.util.hash_array(frame["client_id"].to_numpy(dtype=object)) % FOLDS
         folds = [
