@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ml.methods.anomaly_answers import answer_features, answer_series
-from ml.methods.anomaly_data import anomaly_frames, rolling_gaussian
+from ml.methods.anomaly_data import anomaly_frames, judged_since, rolling_gaussian
 from ml.methods.anomaly_fitted import FEATURES, LEAST_ROWS, FittedAnomaly
 from ml.methods.anomaly_injection import corrected_lines, with_injected_anomalies
 from ml.methods.anomaly_rows import LINE_FEATURES, largest_deviations, line_rows, row_frames
@@ -32,6 +33,8 @@ SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 
 class AnomalyMethod(Method):
     """Scores by each subject's own past; the day's highest within the budget are alerts."""
+
+    dated_by = "observed_at"
 
     def learn(self, data: Snapshot, as_of: date) -> FittedAnomaly:
         from ml.estimators.anomaly import SeriesDetector
@@ -74,7 +77,13 @@ class AnomalyMethod(Method):
             if (as_of - since).days < self.spec.horizon_days:
                 return None
         model = fitted or self.learn(data, since)
-        return self._judged(model, data, since, as_of)
+        judged = self._judged(model, data, since, as_of, own_ends=after is None)
+        if judged is None and after is None:
+            raise NotEnoughDataError(
+                f"{self.spec.title} needs purchases of the {JUDGED_DAYS} days up to {as_of}, or a"
+                " series, to be judged on"
+            )
+        return judged
 
     def judge(
         self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
@@ -153,10 +162,18 @@ class AnomalyMethod(Method):
         return pd.DataFrame({"relative_value": latest["value"] / level.where(level != 0)})
 
     def _scored(
-        self, fitted: FittedAnomaly, inputs: Frames, since: pd.Timestamp, naive: bool = False
+        self,
+        fitted: FittedAnomaly,
+        inputs: Frames,
+        since: pd.Timestamp,
+        series_since: Mapping[str, pd.Timestamp] = MappingProxyType({}),
+        naive: bool = False,
     ) -> pd.DataFrame:
-        """Every observation since then with score, expectation and alert; ``naive`` adds the
-        baseline's score and alert."""
+        """Every observation since then with score, expectation and alert.
+
+        A series has its own start where ``series_since`` names one; ``naive`` adds the baseline's
+        score and alert.
+        """
         from ml.estimators.alerts import alerts
 
         parts = []
@@ -170,7 +187,7 @@ class AnomalyMethod(Method):
             )
             if naive:
                 part["baseline"] = rolling_gaussian(rows["value"])
-            parts.append(part[part["observed_at"] >= since])
+            parts.append(part[part["observed_at"] >= series_since.get(str(name), since)])
         lines = inputs["lines"]
         built = row_frames(lines) if fitted.rows and len(lines) else {}
         largest = largest_deviations(lines, built) if naive and built else {}
@@ -188,11 +205,25 @@ class AnomalyMethod(Method):
             scored["baseline_alert"] = alerts(scored, budget, 0.0, score="baseline")
         return scored
 
-    def _judged(self, model: FittedAnomaly, data: Snapshot, since: date, as_of: date) -> Judged:
+    def _judged(
+        self,
+        model: FittedAnomaly,
+        data: Snapshot,
+        since: date,
+        as_of: date,
+        own_ends: bool = False,
+    ) -> Judged | None:
+        """What is found of what was injected after ``since``; None where nothing could be.
+
+        With ``own_ends`` a series of which little came since then is judged on its own last values.
+        """
         frames = anomaly_frames(data, as_of)
         start = pd.Timestamp(since) + pd.Timedelta(days=1)
-        copy, planted = with_injected_anomalies(frames, start)
-        scored = self._scored(model, copy, start, naive=True)
+        series_since = judged_since(frames["series"], start) if own_ends else {}
+        copy, planted = with_injected_anomalies(frames, start, series_since)
+        if planted.empty:
+            return None
+        scored = self._scored(model, copy, start, series_since, naive=True)
         scored = scored.merge(planted, on=SUBJECT, how="left")
         scored["outcome"] = scored["outcome"].fillna(0.0)
         corrected = corrected_lines(data, as_of)

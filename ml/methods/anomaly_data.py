@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 REVENUE = "revenue:all"
 """The series of each day's billed amount, made from invoice lines."""
 HISTORY_DAYS = 540
+JUDGED_VALUES = 24
 
 
 def anomaly_frames(data: Snapshot, day: date) -> dict[str, pd.DataFrame]:
@@ -29,6 +30,18 @@ def anomaly_frames(data: Snapshot, day: date) -> dict[str, pd.DataFrame]:
     return {"series": series.sort_values(["series_id", "observed_at"]), "lines": lines}
 
 
+def judged_since(series: pd.DataFrame, start: pd.Timestamp) -> dict[str, pd.Timestamp]:
+    """From when on each series is judged: ``start``, or earlier where too little came since.
+
+    A series that ended long ago, or is told monthly, is judged on its own last days: at least
+    ``JUDGED_VALUES``. Its detector learns nothing beforehand, so no value is too old for that.
+    """
+    return {
+        str(name): min(start, days.nlargest(JUDGED_VALUES).min())
+        for name, days in series.groupby("series_id")["observed_at"]
+    }
+
+
 def rolling_gaussian(values: pd.Series, window: int = 28) -> np.ndarray:
     """The naive baseline of a series: distance from the rolling mean in rolling deviations."""
     past = values.shift(1).rolling(window, min_periods=7)
@@ -40,7 +53,9 @@ def rolling_gaussian(values: pd.Series, window: int = 28) -> np.ndarray:
 def _sales(data: Snapshot, day: date, since: date) -> pd.DataFrame:
     columns = ["line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price"]
     if "invoice_lines" not in data.tables:
-        return pd.DataFrame(columns=[*columns[:3], "observed_at", *columns[4:]])
+        empty = pd.DataFrame(columns=[*columns[:3], "observed_at", *columns[4:]])
+        numbers = {"quantity": float, "unit_price": float}
+        return empty.astype({"observed_at": "datetime64[us]", **numbers})
     lines = data.as_of("invoice_lines", day, columns).to_pandas()
     lines["observed_at"] = pd.to_datetime(lines.pop("issued_on"))
     kept = (lines["observed_at"] >= pd.Timestamp(since)) & (lines["quantity"] > 0)

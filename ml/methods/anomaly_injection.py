@@ -24,16 +24,21 @@ CORRECTS = "corrects_line_id"
 
 
 def with_injected_anomalies(
-    frames: Frames, start: pd.Timestamp, seed: int = 0
+    frames: Frames,
+    start: pd.Timestamp,
+    series_since: Mapping[str, pd.Timestamp],
+    seed: int = 0,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """A copy with anomalies since ``start``, and their subjects (outcome 1).
+
+    A series has its own start where ``series_since`` names one.
 
     Lines get a tenfold or tenth price or a tenfold quantity, client days four to eight times
     their quantities, series a spike or drop of five to nine usual day-to-day changes.
     """
     rng = np.random.default_rng(seed)
     lines, planted = _lines(frames["lines"], start, rng)
-    series, in_series = _series(frames["series"], start, rng)
+    series, in_series = _series(frames["series"], start, series_since, rng)
     subjects = pd.concat([planted, in_series], ignore_index=True)
     return {"series": series, "lines": lines}, subjects.assign(outcome=1.0)
 
@@ -94,13 +99,16 @@ def _lines(
 
 
 def _series(
-    series: pd.DataFrame, start: pd.Timestamp, rng: np.random.Generator
+    series: pd.DataFrame,
+    start: pd.Timestamp,
+    since: Mapping[str, pd.Timestamp],
+    rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     copy = series.reset_index(drop=True).copy()
     values = copy["value"].to_numpy(dtype=float).copy()
     found = []
     for name, rows in copy.groupby("series_id"):
-        recent = rows.index[rows["observed_at"] >= start].to_numpy()
+        recent = rows.index[rows["observed_at"] >= since.get(str(name), start)].to_numpy()
         if name == REVENUE or len(recent) < 4 * A_SERIES:
             continue
         step = float(rows["value"].diff(7).abs().median()) or float(rows["value"].std()) or 1.0

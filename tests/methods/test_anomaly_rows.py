@@ -213,14 +213,14 @@ def test_baseline_is_denied_no_quantity_the_model_sees(lines: pd.DataFrame) -> N
 def test_more_is_planted_in_larger_books_up_to_a_bound(lines: pd.DataFrame) -> None:
     frames = {"lines": lines, "series": pd.DataFrame(columns=["series_id", "observed_at", "value"])}
     start = pd.Timestamp("2025-01-01")
-    _, planted = with_injected_anomalies(frames, start)
+    _, planted = with_injected_anomalies(frames, start, {})
     assert planted["subject_kind"].value_counts()["line"] == pytest.approx(
         0.02 * len(lines) * 60 / 105, abs=1
     )
     many = pd.concat(
         [lines.assign(line_id=lines["line_id"] + str(copy)) for copy in range(5)], ignore_index=True
     )
-    _, planted = with_injected_anomalies({**frames, "lines": many}, start)
+    _, planted = with_injected_anomalies({**frames, "lines": many}, start, {})
     assert planted["subject_kind"].value_counts()["line"] == 60
 
 
