@@ -12,7 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ml.methods.anomaly_answers import answer_features, answer_series
-from ml.methods.anomaly_data import anomaly_frames, judged_since, rolling_gaussian
+from ml.methods.anomaly_data import (
+    JUDGED_DAYS,
+    anomaly_frames,
+    judged_since,
+    rolling_gaussian,
+)
 from ml.methods.anomaly_fitted import FEATURES, LEAST_ROWS, FittedAnomaly
 from ml.methods.anomaly_injection import corrected_lines, with_injected_anomalies
 from ml.methods.anomaly_rows import LINE_FEATURES, largest_deviations, line_rows, row_frames
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
 LEAST_SERIES = 60
-JUDGED_DAYS = 90
 LEAST_SCORE = 0.4
 """A little below what one usual row in a hundred reaches; lines and clients under it are no
 finding. On the sample firm it raises about three alerts a day where five may be looked at."""
@@ -172,7 +176,7 @@ class AnomalyMethod(Method):
         """Every observation since then with score, expectation and alert.
 
         A series has its own start where ``series_since`` names one; ``naive`` adds the baseline's
-        score and alert.
+        score and its alerts, as many as ours.
         """
         from ml.estimators.alerts import alerts
 
@@ -202,7 +206,11 @@ class AnomalyMethod(Method):
         budget = self.settings.alert_budget
         scored["is_alert"] = alerts(scored, budget, LEAST_SCORE)
         if naive:
-            scored["baseline_alert"] = alerts(scored, budget, 0.0, score="baseline")
+            # As many alerts as ours: where few things happen, a budget lets everything through.
+            within = scored["baseline"].where(alerts(scored, budget, score="baseline"), -np.inf)
+            order = np.argsort(-within.to_numpy(), kind="stable")
+            scored["baseline_alert"] = False
+            scored.loc[order[: int(scored["is_alert"].sum())], "baseline_alert"] = True
         return scored
 
     def _judged(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 REVENUE = "revenue:all"
 """The series of each day's billed amount, made from invoice lines."""
 HISTORY_DAYS = 540
-JUDGED_VALUES = 24
+JUDGED_DAYS, JUDGED_VALUES = 90, 24
 
 
 def anomaly_frames(data: Snapshot, day: date) -> dict[str, pd.DataFrame]:
@@ -33,13 +33,17 @@ def anomaly_frames(data: Snapshot, day: date) -> dict[str, pd.DataFrame]:
 def judged_since(series: pd.DataFrame, start: pd.Timestamp) -> dict[str, pd.Timestamp]:
     """From when on each series is judged: ``start``, or earlier where too little came since.
 
-    A series that ended long ago, or is told monthly, is judged on its own last days: at least
-    ``JUDGED_VALUES``. Its detector learns nothing beforehand, so no value is too old for that.
+    A series that ended long ago is judged on its own last ``JUDGED_DAYS``, one told monthly on its
+    last ``JUDGED_VALUES``, neither on its first third, which is the past that the rest is compared
+    with. The detector learns nothing beforehand, so no value is too old for that.
     """
-    return {
-        str(name): min(start, days.nlargest(JUDGED_VALUES).min())
-        for name, days in series.groupby("series_id")["observed_at"]
-    }
+    found = {}
+    for name, times in series.groupby("series_id")["observed_at"]:
+        times = times.sort_values()
+        days_back = times.iloc[-1] - pd.Timedelta(days=JUDGED_DAYS - 1)
+        values_back = times.iloc[-min(JUDGED_VALUES, len(times))]
+        found[str(name)] = max(min(start, days_back, values_back), times.iloc[len(times) // 3])
+    return found
 
 
 def rolling_gaussian(values: pd.Series, window: int = 28) -> np.ndarray:
