@@ -8,6 +8,8 @@ from datetime import timedelta
 from ml.lifecycle.workspace import Workspace
 from warehouse.contract import TABLES
 from warehouse.database import reading, utc_now, writing
+from warehouse.exclusive import alone
+from warehouse.ingestion import LAKE
 from warehouse.repositories import data_versions, models, scores
 from warehouse.snapshot import raw
 
@@ -26,8 +28,14 @@ class Purged:
 def purge(workspace: Workspace) -> Purged:
     """Remove scores older than the retention, and vacuum all but the versions still named.
 
-    A version is still named by a stored score, by a model, or as the newest snapshot.
+    A version is still named by a stored score, by a model, or as the newest snapshot. Waits for an
+    ingestion that is under way.
     """
+    with alone(workspace.engine, LAKE):
+        return _purge(workspace)
+
+
+def _purge(workspace: Workspace) -> Purged:
     before = workspace.yesterday - timedelta(days=workspace.settings.retention_days)
     removed = 0
     with writing(workspace.engine) as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warehouse.ingestion.pipeline import ingest
+from warehouse.ingestion.pipeline import LAKE, ingest
 from warehouse.ingestion.report import IngestReport, TableReport
 
-__all__ = ["IngestReport", "TableReport", "ingest"]
+__all__ = ["LAKE", "IngestReport", "TableReport", "ingest"]

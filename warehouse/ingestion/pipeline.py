@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from warehouse import contract, duck, faults
 from warehouse.contract_types import Table
 from warehouse.database import reading, writing
+from warehouse.exclusive import alone
 from warehouse.ingestion import incoming
 from warehouse.ingestion.incoming import Held, Incoming
 from warehouse.ingestion.report import IngestReport, TableReport
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from warehouse.settings import WarehouseSettings
 
 QUARANTINE = "quarantine"
+LAKE = "lake"
+"""The lock of whoever writes or tidies the lake."""
 BATCH_ROWS = 131_072
 Progress = Callable[[str, int, int], None]
 
@@ -46,9 +49,23 @@ def ingest(
 
     ``today`` is the day in the firm's time zone from which changes hold. The lake comes first and
     the record last, so a crash in between leaves nothing that a reader could see; the next call
-    goes on from the recorded versions. Raises OtherSourceError where the home belongs to another
-    source and SourceError where the source cannot be read.
+    goes on from the recorded versions. A second ingestion at the same time waits for the first.
+    Raises OtherSourceError where the home belongs to another source and SourceError where the
+    source cannot be read.
     """
+    with alone(engine, LAKE):
+        return _ingest(source, lake, engine, settings, today, run_id, progress)
+
+
+def _ingest(
+    source: Source,
+    lake: Lake,
+    engine: Engine,
+    settings: WarehouseSettings,
+    today: dt.date,
+    run_id: str,
+    progress: Progress | None,
+) -> IngestReport:
     with reading(engine) as connection:
         owner = data_versions.get_firm(connection)
         newest = data_versions.newest(connection)

@@ -109,7 +109,8 @@ def _levels(streams: Streams, services: Ints, calendar: Calendar) -> Floats:
     quarter = calendar.month // 3
     quarters = np.arange(quarter[-1] + 1)
     cells = (services[:, None], quarters[None, :])
-    happens = (streams.uniform("level.when", *cells) < 0.08) & (quarters[None, :] > 0)
+    # in a year one service in eight: more, and chance decides whether a forecast looks good
+    happens = (streams.uniform("level.when", *cells) < 0.03) & (quarters[None, :] > 0)
     up = streams.uniform("level.sign", *cells) < 0.55
     size = 0.15 + 0.2 * streams.uniform("level.size", *cells)
     steps = np.where(happens, np.where(up, size, -size), 0.0)
