@@ -88,7 +88,7 @@ def score(home: str, names: Sequence[str], runs: Sequence[tuple[date, date]]) ->
             )
             for event in result.get_asset_materialization_events():
                 found = event.materialization.metadata["dagster/partition_row_count"].value
-                rows += int(str(found)) if event.partition == last.isoformat() else 0
+                rows += int(str(found))
     return rows
 
 
