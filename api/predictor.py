@@ -11,6 +11,7 @@ from api.problems import Problem
 from ml.artifacts import Artifact, DamagedArtifactError
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from ml.refusals import OtherFormatError
 from warehouse.database import reading
 from warehouse.repositories import models, online
 
@@ -47,7 +48,10 @@ class Predictor:
             raise Problem(
                 503, "artifact_damaged", f"The champion of {spec.title} is damaged."
             ) from error
-        return artifact, self.workspace.method(spec).load(artifact.fitted_folder)
+        try:
+            return artifact, self.workspace.fitted(spec, artifact)
+        except OtherFormatError as error:
+            raise Problem(503, "artifact_outdated", str(error)) from error
 
     def answer(self, spec: ModelSpec, query: Any) -> dict[str, Any]:
         """One on-demand decision, in API.md's form."""

@@ -29,6 +29,8 @@ class Problem(Exception):
 CODES = {
     "artifact_damaged": "The champion's files are not those that were written: roll back, or train"
     " again.",
+    "artifact_outdated": "The champion's files were written by another version of Sevenfold: train"
+    " again.",
     "cursor_expired": "The day that the cursor walks through was scored again: read again from the"
     " first page.",
     "feature_schema_mismatch": "The stored features are not those that the champion learned from:"

@@ -35,5 +35,9 @@ class NotEnoughDataError(Refusal):
     """The source has too little to learn from; the message says what and how much is missing."""
 
 
+class OtherFormatError(Refusal):
+    """A version's files were written by a Sevenfold that wrote them otherwise."""
+
+
 class OtherColumnsError(Refusal):
     """A version learned from columns that today's code or data does not give."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ml.artifacts import DamagedArtifactError
 from ml.lifecycle.workspace import Workspace
-from ml.refusals import Refusal
+from ml.refusals import OtherFormatError, Refusal
 from warehouse.database import reading
 from warehouse.repositories import verdicts
 from warehouse.settings import WarehouseSettings
@@ -107,6 +107,12 @@ def _champions(workspace: Workspace) -> list[Finding]:
             findings.append(
                 Finding(what, "missing", "none was promoted", f"run --models {spec.route}")
             )
+            continue
+        try:
+            workspace.require_format(spec, champion)
+        except OtherFormatError as error:
+            mend = f"sevenfold run --train --models {spec.route}"
+            findings.append(Finding(what, "broken", str(error), mend))
         else:
             findings.append(Finding(what, "well", champion.version))
     return findings

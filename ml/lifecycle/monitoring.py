@@ -152,7 +152,7 @@ def _judged(
         )
     stored = table.filter(pc.field("model_version") == artifact.version).to_pandas()
     if len(stored):
-        fitted = method.load(artifact.fitted_folder)
+        fitted = workspace.fitted(spec, artifact)
         live = method.judge(fitted, workspace.snapshot(), stored, through)
         if live is not None:
             return live, LIVE

@@ -83,7 +83,7 @@ def replay(
     data = workspace.snapshot(stored["data_version"])
     artifact = workspace.artifacts.open(spec.name, stored["model_version"])
     method = workspace.method(spec)
-    fitted = method.load(artifact.fitted_folder)
+    fitted = workspace.fitted(spec, artifact)
     inputs = method.inputs(data, [as_of])[as_of]
     frame = decide(method, fitted, inputs, as_of, "all", artifact.version)
     wanted = {name: stored[name] for name in spec.entity}

@@ -60,7 +60,7 @@ def score(
         for day in chunk:
             artifact, origin = champions[day]
             if artifact.version not in loaded:
-                loaded[artifact.version] = method.load(artifact.fitted_folder)
+                loaded[artifact.version] = workspace.fitted(spec, artifact)
             frame = decide(
                 method,
                 loaded[artifact.version],

@@ -18,8 +18,9 @@ from ml.estimators.tabular import ColumnMismatchError
 from ml.gate import GateVerdict, judge_candidate, why_not
 from ml.lifecycle.card import model_card
 from ml.lifecycle.workspace import Workspace, schema_hash
-from ml.methods.method import Comparison, Judged, Method
+from ml.methods.method import Comparison, Judged
 from ml.models import ModelSpec
+from ml.refusals import OtherFormatError
 from warehouse.database import writing
 from warehouse.faults import reach
 from warehouse.repositories import models
@@ -68,7 +69,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         raise AssertionError("a backtest without `after` judges or raises")
     comparison = method.compare(judged)
     reigning = workspace.champion(spec)
-    against, comparable = _against_champion(method, data, as_of, reigning)
+    against, comparable = _against_champion(workspace, spec, data, as_of, reigning)
     gate = judge_candidate(spec.gate, comparison, against, comparable)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
     manifest: dict[str, Any] = {
@@ -82,6 +83,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         "baseline": dict(comparison.baseline),
         "judged_on": comparison.basis,
         "gate": asdict(gate),
+        "format": method.format,
         "lock_hash": lock_hash(),
     }
 
@@ -151,20 +153,26 @@ def lock_hash() -> str:
 
 
 def _against_champion(
-    method: Method, data: Snapshot, as_of: date, champion: Artifact | None
+    workspace: Workspace,
+    spec: ModelSpec,
+    data: Snapshot,
+    as_of: date,
+    champion: Artifact | None,
 ) -> tuple[tuple[Comparison, Comparison] | None, bool]:
     """Candidate and champion on days that the champion's training did not know.
 
     Also whether they can be compared at all: a champion that learned from columns which are
-    gone cannot decide any more, so it must not stand in the way of one that can.
+    gone, or whose files today's code cannot read, cannot decide any more, so it must not stand in
+    the way of one that can.
     """
     if champion is None:
         return None, False
+    method = workspace.method(spec)
     try:
         theirs: Judged | None = method.backtest(
-            data, as_of, method.load(champion.fitted_folder), after=champion.known_through
+            data, as_of, workspace.fitted(spec, champion), after=champion.known_through
         )
-    except ColumnMismatchError:
+    except (ColumnMismatchError, OtherFormatError):
         return None, False
     ours = method.backtest(data, as_of, after=champion.known_through)
     if theirs is None or ours is None:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from ml.artifacts import Artifact, ArtifactStore
 from ml.models import ModelSpec, Registry, default_registry
 from ml.models.spec import load
-from ml.refusals import NoDataError, NotAvailableError, QualityError
+from ml.refusals import NoDataError, NotAvailableError, OtherFormatError, QualityError
 from ml.settings import MlSettings
 from warehouse import scored
 from warehouse.database import connect, reading
@@ -28,7 +28,7 @@ from warehouse.snapshot import Snapshot
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml.methods.method import Method
+    from ml.methods.method import Fitted, Method
     from warehouse.ingestion import IngestReport
 
 
@@ -128,6 +128,22 @@ class Workspace:
         """How the model learns and decides, under this workspace's settings."""
         method: Method = load(spec.method)(spec, self.ml)
         return method
+
+    def fitted(self, spec: ModelSpec, artifact: Artifact) -> Fitted:
+        """What a version learned; OtherFormatError where today's code writes other files."""
+        self.require_format(spec, artifact)
+        return self.method(spec).load(artifact.fitted_folder)
+
+    def require_format(self, spec: ModelSpec, artifact: Artifact) -> None:
+        """Refuse a version whose files today's code cannot read."""
+        method = self.method(spec)
+        written = artifact.manifest.get("format", 1)
+        if written != method.format:
+            raise OtherFormatError(
+                f"Version {artifact.version} was written by another Sevenfold (format {written} of"
+                f" its files, today's is {method.format}): train again with `sevenfold run --train"
+                f" --models {spec.route}`."
+            )
 
     def require_fit(self, spec: ModelSpec, data: Snapshot) -> None:
         """Refuse where tables are missing, or where one that is used failed its verdict."""

@@ -39,6 +39,7 @@ class AnomalyMethod(Method):
     """Scores by each subject's own past; the day's highest within the budget are alerts."""
 
     dated_by = "observed_at"
+    format = 2
 
     def learn(self, data: Snapshot, as_of: date) -> FittedAnomaly:
         from ml.estimators.anomaly import SeriesDetector

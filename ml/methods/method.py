@@ -89,10 +89,13 @@ class Answer:
 class Method(ABC):
     """How one kind of model learns, decides and is judged.
 
-    ``dated_by`` names the column of a judged frame that says which day a row is about.
+    ``dated_by`` names the column of a judged frame that says which day a row is about. ``format``
+    numbers the files that ``Fitted.save`` writes: it rises when they change in a way that ``load``
+    cannot follow, so that versions from before are refused in words.
     """
 
     dated_by: ClassVar[str] = "as_of"
+    format: ClassVar[int] = 1
 
     def __init__(self, spec: ModelSpec, settings: MlSettings | None = None) -> None:
         self.spec = spec

@@ -39,6 +39,8 @@ class PricingMethod(Method):
     Recommends only where the evidence is not thin.
     """
 
+    format = 2
+
     def learn(self, data: Snapshot, as_of: date) -> FittedPrices:
         return evidence_in(data).learn(data, as_of)
 

@@ -1,4 +1,4 @@
-"""Code that gives other columns than a version learned from is refused in words."""
+"""Versions that today's code cannot use any more are refused in words, and replaced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ml.estimators.tabular import ColumnMismatchError
 from ml.lifecycle.replay import replay
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
-from ml.refusals import OtherColumnsError
+from ml.refusals import OtherColumnsError, OtherFormatError
 from tests.lifecycle.conftest import Life
-from tests.models.eighth import EIGHTH, MonthlyRate
+from tests.models.eighth import EIGHTH, MonthlyRate, RepeatOrderMethod
 from tests.small_firm import LAST
 
 
@@ -57,3 +57,18 @@ def test_a_champion_that_cannot_decide_any_more_is_replaced_by_one_that_can(
     trained = train(later, EIGHTH, "run-4")
     assert trained.gate.passed, trained.gate.reasons
     assert promote_if_passed(later, EIGHTH, "me").champion == trained.version
+
+
+def test_a_version_with_files_of_another_format_is_named_and_replaced(
+    scored: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RepeatOrderMethod, "format", 2)
+    told = r"repeat_orders-\S+ was written by another Sevenfold \(format 1 .* is 2\).*run --train"
+    with pytest.raises(OtherFormatError, match=told):
+        score(scored.on(), EIGHTH, [LAST], "run-3")
+    with pytest.raises(OtherFormatError, match=told):
+        replay(scored.on(), EIGHTH, "c07", LAST, {})
+    later = scored.ingested(LAST.replace(month=8))
+    trained = train(later, EIGHTH, "run-4")
+    assert promote_if_passed(later, EIGHTH, "me").champion == trained.version
+    score(later, EIGHTH, [LAST.replace(month=8)], "run-5")
