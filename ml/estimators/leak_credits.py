@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from ml.estimators.leak_neighbours import group_codes
+from ml.estimators.leak_groups import Codes, group_codes, packed
 
 _ROUNDS = 60
 
@@ -47,13 +47,9 @@ class CreditView:
     same_invoice: np.ndarray
 
 
-def fit_habits(lines: pd.DataFrame) -> CreditHabits:
-    """Learn share and delay of double credits from the lines themselves.
-
-    ``lines`` has the integer columns client, service, invoice, day, order (of entry) and the floats
-    quantity, unit_price.
-    """
-    credit = lines["quantity"].to_numpy() < 0
+def fit_habits(lines: Codes) -> CreditHabits:
+    """Learn share and delay of double credits from the lines themselves, in the order entered."""
+    credit = lines.quantity < 0
     sales = max(int((~credit).sum()), 1)
     habits = CreditHabits(
         credits_per_sale=float(max(credit.sum(), 1) / sales), same_day=_same_day(lines)
@@ -83,62 +79,74 @@ def double_probability(view: CreditView, habits: CreditHabits) -> np.ndarray:
     return np.where((view.twin >= 0) & ~view.same_invoice, chance, 0.0)
 
 
-def credit_view(lines: pd.DataFrame, habits: CreditHabits) -> CreditView:
+def credit_view(lines: Codes, habits: CreditHabits) -> CreditView:
     """The lines with negative quantity, in their order, beside what is known of their like."""
-    quantity = lines["quantity"].to_numpy(dtype=np.float64)
-    credit = quantity < 0
-    at = np.nonzero(credit)[0]
+    credits = lines.quantity < 0
+    at = np.nonzero(credits)[0]
     if not len(at):
         none = np.zeros(0)
         return CreditView(at, at, none, none, none, np.zeros(0, dtype=bool))
-    day, order = lines["day"].to_numpy(), lines["order"].to_numpy()
-    client, invoice = lines["client"].to_numpy(), lines["invoice"].to_numpy()
-    size = np.unique(np.round(np.abs(quantity) * 1e4), return_inverse=True)[1]
-    cents = np.round(lines["unit_price"].to_numpy(dtype=np.float64) * 1e4).astype(np.int64)
-    item = group_codes(client, lines["service"].to_numpy())
-    exact = group_codes(item, size, cents)
-    twin, so_far = _previous(exact, day, order, at)
-    days = np.where(twin >= 0, day[at] - day[np.maximum(twin, 0)], 0).astype(np.float64)
-    sales = _sales_before(exact, day, order, credit)[at]
+    # Only lines of a client and item that had a credit are like one.
+    pair = packed(lines.client, lines.service)
+    alike = np.nonzero(np.isin(pair, np.unique(pair[at])))[0]
+    near = lines.take(alike)
+    credit, place = credits[alike], np.searchsorted(alike, at)
+    item = group_codes(pair[alike])
+    size = group_codes(np.round(np.abs(near.quantity) * 1e4).astype(np.int64))
+    exact = group_codes(item, size, np.round(near.price * 1e4).astype(np.int64))
+    twin, so_far = _previous(exact, near.day, place)
+    sales = _sales_before(exact, near.day, credit)[place]
+    before = np.maximum(twin, 0)
+    days = np.where(twin >= 0, near.day[place] - near.day[before], 0).astype(np.float64)
 
-    span = max(int(day.max() - day.min()), 30)
-    credits_of, sales_of = _count(client, credit), _count(client, ~credit)
-    per_sale = (credits_of + 5 * habits.credits_per_sale)[at] / (sales_of[at] + 5)
-    commonness = np.bincount(size[at], minlength=size.max() + 1)[size[at]] / len(at)
+    span = max(int(lines.day.max()) - int(lines.day.min()), 30)
+    of_client = lines.client[at]
+    credits_of = np.bincount(of_client)[of_client].astype(np.float64)
+    sales_of = np.bincount(lines.client)[of_client] - credits_of
+    per_sale = (credits_of + 5 * habits.credits_per_sale) / (sales_of + 5)
+    commonness = np.bincount(size[place])[size[place]] / len(at)
     left = np.maximum(sales - so_far - 1, 0)
-    like_it = left + np.maximum(_count(item, ~credit)[at], 1) * commonness
+    of_item = np.bincount(item[~credit], minlength=int(item.max()) + 1)[item[place]]
+    like_it = left + np.maximum(of_item, 1.0) * commonness
     return CreditView(
         at=at,
-        twin=twin,
+        twin=np.where(twin >= 0, alike[before], -1),
         days=days,
         sales=sales,
         honest_rate=np.minimum(per_sale, 3.0) / span * like_it,
-        same_invoice=(twin >= 0) & (invoice[np.maximum(twin, 0)] == invoice[at]),
+        same_invoice=(twin >= 0) & (near.invoice[before] == near.invoice[place]),
     )
 
 
-def _count(group: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.bincount(group[rows], minlength=int(group.max()) + 1)[group].astype(np.float64)
-
-
-def _same_day(lines: pd.DataFrame) -> float:
+def _same_day(lines: Codes) -> float:
     """The share of lines that repeat another of the client, item, day and sign: sales that are
     identical, credits that are not (identical ones are in question)."""
-    keys = ["client", "service", "day"]
-    sale = lines["quantity"] > 0
-    alike = [*keys, "quantity", "unit_price"]
-    shares = [
-        (lines[sale].duplicated(alike)).mean(),
-        (lines[~sale].duplicated(keys) & ~lines[~sale].duplicated(alike)).mean(),
-    ]
-    return float(np.nanmax([*shares, 0.001]))
+    day = packed(lines.client, lines.service, lines.day)
+    sale = lines.quantity > 0
+    shares = [0.001]
+    if sale.any():
+        shares.append(int(_repeated(day, lines, sale)[1].sum()) / int(sale.sum()))
+    if not sale.all():
+        again, identical = _repeated(day, lines, ~sale)
+        shares.append(int((again & ~identical).sum()) / int((~sale).sum()))
+    return max(shares)
 
 
-def _previous(
-    group: np.ndarray, day: np.ndarray, order: np.ndarray, at: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _repeated(day: np.ndarray, lines: Codes, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the chosen lines that share client, item and day with another: whether one before it does,
+    and whether one before it is the same in quantity and price too."""
+    at = np.nonzero(chosen)[0]
+    key = day[at]
+    ordered = np.sort(key)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    at = at[np.isin(key, twice)]
+    table = pd.DataFrame({"day": day[at], "quantity": lines.quantity[at], "price": lines.price[at]})
+    return table.duplicated("day").to_numpy(), table.duplicated().to_numpy()
+
+
+def _previous(group: np.ndarray, day: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The row before each credit in its group, -1 where none, and how many came before it."""
-    sorted_ = np.lexsort((order[at], day[at], group[at]))
+    sorted_ = np.lexsort((day[at], group[at]))
     groups = group[at][sorted_]
     fresh = np.r_[True, groups[1:] != groups[:-1]]
     place = np.arange(len(at))
@@ -149,11 +157,9 @@ def _previous(
     return twin, count
 
 
-def _sales_before(
-    group: np.ndarray, day: np.ndarray, order: np.ndarray, credit: np.ndarray
-) -> np.ndarray:
+def _sales_before(group: np.ndarray, day: np.ndarray, credit: np.ndarray) -> np.ndarray:
     """How many sales of the group came before each row; on one day sales come first."""
-    sorted_ = np.lexsort((order, credit, day, group))
+    sorted_ = np.lexsort((credit, day, group))
     groups, sale = group[sorted_], (~credit[sorted_]).astype(np.float64)
     running = np.cumsum(sale) - sale
     fresh = np.r_[True, groups[1:] != groups[:-1]]

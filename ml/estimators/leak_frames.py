@@ -31,16 +31,25 @@ def check_columns(frame: pd.DataFrame, needed: tuple[str, ...], what: str) -> No
 
 
 def days_of(column: pd.Series) -> np.ndarray:
-    """Days since 1970, int64, shape (rows,)."""
-    return pd.to_datetime(column).to_numpy(dtype="datetime64[D]").astype(np.int64)
+    """Days since 1970, int32, shape (rows,)."""
+    return pd.to_datetime(column).to_numpy(dtype="datetime64[D]").astype(np.int32)
 
 
 def ids_of(column: pd.Series) -> pd.Series:
-    """Ids as strings, missing and empty ones as None."""
-    texts = column.astype(object).where(column.notna(), None)
-    return texts.map(lambda value: None if value is None or value == "" else str(value)).astype(
-        object
-    )
+    """Ids as strings, missing and empty ones missing; the index is the place."""
+    texts = column.reset_index(drop=True).astype("str")
+    empty = texts == ""
+    return texts.mask(empty) if empty.any() else texts
+
+
+def _optional_ids(frame: pd.DataFrame, name: str) -> pd.Series:
+    if name in frame:
+        return ids_of(frame[name])
+    return pd.Series(np.nan, index=range(len(frame)), dtype="str")
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    return column.reset_index(drop=True).astype("str")
 
 
 def plain_lines(lines: pd.DataFrame) -> pd.DataFrame:
@@ -49,45 +58,20 @@ def plain_lines(lines: pd.DataFrame) -> pd.DataFrame:
     quantity = pd.to_numeric(lines["quantity"]).to_numpy(dtype=np.float64)
     price = pd.to_numeric(lines["unit_price"]).to_numpy(dtype=np.float64)
     price = np.where(np.abs(price) < _NO_PRICE, 0.0, price)
-    plain = pd.DataFrame(
-        {
-            "line_id": lines["line_id"].astype(str).to_numpy(dtype=object),
-            "client_id": lines["client_id"].astype(str).to_numpy(dtype=object),
-            "service_id": lines["service_id"].astype(str).to_numpy(dtype=object),
-            "invoice_id": ids_of(lines["invoice_id"]).to_numpy()
-            if "invoice_id" in lines
-            else np.full(len(lines), None, dtype=object),
-            "day": days_of(lines["issued_on"]),
-            # Some sources write a credit as a negative price; here it is a negative quantity.
-            "quantity": np.where(price < 0, -quantity, quantity),
-            "unit_price": np.abs(price),
-        }
-    )
+    plain = {
+        "line_id": _texts(lines["line_id"]),
+        "client_id": _texts(lines["client_id"]),
+        "service_id": _texts(lines["service_id"]),
+        "invoice_id": _optional_ids(lines, "invoice_id"),
+        "day": days_of(lines["issued_on"]),
+        # Some sources write a credit as a negative price; here it is a negative quantity.
+        "quantity": np.where(price < 0, -quantity, quantity),
+        "unit_price": np.abs(price),
+    }
     for name in (CORRECTS_LINE, CORRECTS_ENTRY):
-        plain[name] = (
-            ids_of(lines[name]).to_numpy()
-            if name in lines
-            else np.full(len(lines), None, dtype=object)
-        )
-    return plain
-
-
-def coded(lines: pd.DataFrame) -> pd.DataFrame:
-    """Add the integer columns client, service, invoice and order that the rules compare by.
-
-    A line without an invoice counts as on the client's invoice of that day.
-    """
-    client = pd.factorize(lines["client_id"])[0]
-    own_day = client.astype(np.int64) * (1 << 20) + lines["day"].to_numpy() % (1 << 20)
-    named = lines["invoice_id"].notna().to_numpy()
-    invoice = pd.factorize(lines["invoice_id"])[0].astype(np.int64)
-    by_day = np.unique(own_day, return_inverse=True)[1] + invoice.max(initial=-1) + 1
-    return lines.assign(
-        client=client,
-        service=pd.factorize(lines["service_id"])[0],
-        invoice=np.unique(np.where(named, invoice, by_day), return_inverse=True)[1],
-        order=np.arange(len(lines)),
-    )
+        if name in lines:
+            plain[name] = ids_of(lines[name])
+    return pd.DataFrame(plain)
 
 
 def plain_work(work: pd.DataFrame) -> pd.DataFrame:
@@ -96,18 +80,19 @@ def plain_work(work: pd.DataFrame) -> pd.DataFrame:
     billable = np.ones(len(work), dtype=bool)
     if "billable" in work:
         column = work["billable"]
-        billable = column.astype(object).where(column.notna(), True).astype(bool).to_numpy()
+        if column.dtype == bool:
+            billable = column.to_numpy()
+        else:
+            billable = column.astype(object).where(column.notna(), True).astype(bool).to_numpy()
     return pd.DataFrame(
         {
-            "entry_id": work["entry_id"].astype(str).to_numpy(dtype=object),
-            "client_id": work["client_id"].astype(str).to_numpy(dtype=object),
-            "service_id": work["service_id"].astype(str).to_numpy(dtype=object),
+            "entry_id": _texts(work["entry_id"]),
+            "client_id": _texts(work["client_id"]),
+            "service_id": _texts(work["service_id"]),
             "day": days_of(work["worked_on"]),
             "quantity": pd.to_numeric(work["quantity"]).to_numpy(dtype=np.float64),
             "billable": billable,
-            "line_id": ids_of(work["line_id"]).to_numpy()
-            if "line_id" in work
-            else np.full(len(work), None, dtype=object),
+            "line_id": _optional_ids(work, "line_id"),
         }
     )
 
@@ -117,17 +102,32 @@ def plain_rates(rates: pd.DataFrame | None) -> pd.DataFrame | None:
     if rates is None:
         return None
     check_columns(rates, RATE_COLUMNS, "rates")
-    rows = len(rates)
+    valid_to = rates["valid_to"] if "valid_to" in rates else pd.Series(pd.NaT, rates.index)
     return pd.DataFrame(
         {
-            "service_id": rates["service_id"].astype(str).to_numpy(dtype=object),
-            "client_id": ids_of(rates["client_id"]).to_numpy()
-            if "client_id" in rates
-            else np.full(rows, None, dtype=object),
+            "service_id": _texts(rates["service_id"]),
+            "client_id": _optional_ids(rates, "client_id"),
             "valid_from": pd.to_datetime(rates["valid_from"]).to_numpy(dtype="datetime64[s]"),
             "unit_price": pd.to_numeric(rates["unit_price"]).to_numpy(dtype=np.float64),
-            "valid_to": pd.to_datetime(rates["valid_to"]).to_numpy(dtype="datetime64[s]")
-            if "valid_to" in rates
-            else np.full(rows, np.datetime64("NaT"), dtype="datetime64[s]"),
+            "valid_to": pd.to_datetime(valid_to).to_numpy(dtype="datetime64[s]"),
         }
     )
+
+
+def places(ids: pd.Series, among: pd.Series | pd.Index) -> np.ndarray:
+    """Where each of ``ids`` (many) stands in ``among`` (distinct, fewer), -1: nowhere."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    given, held = pa.array(ids, pa.large_string()), pa.array(among, pa.large_string())
+    at = pc.index_in(given, value_set=held).fill_null(-1)
+    return np.asarray(at.to_numpy(zero_copy_only=False))
+
+
+def first_places(ids: pd.Series, among: pd.Index) -> np.ndarray:
+    """Where each of ``among`` (distinct) first stands in ``ids`` (many), -1: nowhere."""
+    which = places(ids, among)
+    at = np.nonzero(which >= 0)[0]
+    out = np.full(len(among), -1)
+    out[which[at][::-1]] = at[::-1]  # of several the first is written last
+    return out

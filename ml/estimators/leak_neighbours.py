@@ -1,6 +1,6 @@
 """What the lines next to a line paid: same item and quantity, same client, near in time.
 
-Everything is one sort and a handful of shifted reads, so that ten million lines need no loop.
+A grouping is sorted once; the neighbours of any of its rows are then a window of the sorted prices.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CHUNK = 200_000
+from ml.estimators.leak_groups import Groups
+
+# Small enough that the windows of a part stay in the processor's cache.
+_PART = 8_192
 
 
 @dataclass(frozen=True)
@@ -26,35 +29,57 @@ class Neighbours:
     share_lower: np.ndarray
     share_same: np.ndarray
 
+    def take(self, at: np.ndarray) -> Neighbours:
+        """Some of the rows."""
+        return Neighbours(
+            self.count[at],
+            self.middle[at],
+            self.least[at],
+            self.share_lower[at],
+            self.share_same[at],
+        )
 
-def neighbours(
-    group: np.ndarray, day: np.ndarray, price: np.ndarray, use: np.ndarray, reach: int
-) -> Neighbours:
-    """The ``reach`` rows before and after each row in its group, by day.
 
-    ``use`` marks rows that may serve as neighbours (a line at zero price says nothing of the
-    price). All arrays have shape (rows,).
+class Surroundings:
+    """The prices of one grouping in its order, with the ``reach`` rows before and after a row.
+
+    A row at no price says nothing of the price; it keeps its place and takes no part.
     """
-    rows = len(group)
-    out = [np.zeros(rows), *(np.full(rows, np.nan) for _ in range(4))]
-    order = np.lexsort((day, group))
-    groups, prices = group[order], np.where(use, price, np.nan)[order]
-    own = price[order]
-    steps = np.array([step for step in range(-reach, reach + 1) if step])
-    for start in range(0, rows, _CHUNK):
-        at = np.arange(start, min(start + _CHUNK, rows))
-        beside = at[:, None] + steps[None, :]
-        inside = (beside >= 0) & (beside < rows)
-        beside = np.where(inside, beside, 0)
-        inside &= groups[beside] == groups[at][:, None]
-        near = np.where(inside, prices[beside], np.nan)
-        for column, values in zip(out, _summary(near, own[at]), strict=True):
-            column[order[at]] = values
-    return Neighbours(*out)
+
+    def __init__(self, groups: Groups, price: np.ndarray, reach: int) -> None:
+        self.groups, self.reach, self.price = groups, reach, price
+        self._sorted = np.full(len(price) + 2 * reach, np.nan)
+        inner = self._sorted[reach : reach + len(price)]
+        np.take(price, groups.order, out=inner)
+        inner[~(inner > 0)] = np.nan
+
+    def priced(self, price: np.ndarray) -> Surroundings:
+        """The same rows at other prices."""
+        return Surroundings(self.groups, price, self.reach)
+
+    def of(self, rows: np.ndarray) -> Neighbours:
+        """The neighbours of these rows, in their order."""
+        out = [np.empty(len(rows)) for _ in range(5)]
+        windows = np.lib.stride_tricks.sliding_window_view(self._sorted, 2 * self.reach + 1)
+        steps = np.arange(-self.reach, self.reach + 1, dtype=np.int32)
+        starts = self.groups.starts.astype(np.int32)
+        # Neighbours in the order are neighbours in memory.
+        by_place = np.argsort(self.groups.place[rows])
+        for first in range(0, len(rows), _PART):
+            part = by_place[first : first + _PART]
+            place = self.groups.place[rows[part]]
+            group = np.searchsorted(starts, place, side="right")
+            near = windows[place]
+            near[steps < (starts[group - 1] - place)[:, None]] = np.nan
+            near[steps >= (starts[group] - place)[:, None]] = np.nan
+            near[:, self.reach] = np.nan
+            for column, values in zip(out, _summary(near, self.price[rows[part]]), strict=True):
+                column[part] = values
+        return Neighbours(*out)
 
 
 def _summary(near: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, ...]:
-    near = np.sort(near, axis=1)  # NaN sorts last
+    near.sort(axis=1)  # NaN sorts last
     count = np.isfinite(near).sum(axis=1)
     middle = near[np.arange(len(near)), np.maximum((count - 1) // 2, 0)]
     some = np.maximum(count, 1)
@@ -66,38 +91,25 @@ def _summary(near: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, ...]:
     return count.astype(np.float64), middle, near[:, 0], lower, same
 
 
-def nearby_count(group: np.ndarray, day: np.ndarray, reach_days: int) -> np.ndarray:
-    """How many other rows of its group lie within ``reach_days`` of each row, shape (rows,)."""
-    if not len(group):
-        return np.zeros(0)
-    day = day - day.min()
-    wide = int(day.max()) + 2 * reach_days + 2
-    keys = group.astype(np.int64) * wide + day + reach_days
-    ordered = np.sort(keys)
-    after = np.searchsorted(ordered, keys + reach_days, side="right")
-    before = np.searchsorted(ordered, keys - reach_days, side="left")
-    return (after - before - 1).astype(np.float64)
+class Nearby:
+    """How many other rows of its group lie within some days of a row."""
 
+    def __init__(self, groups: Groups, day: np.ndarray, reach_days: int) -> None:
+        first = int(day.min()) if len(day) else 0
+        self.groups, self.reach, self.day = groups, reach_days, day
+        self._wide = (int(day.max()) if len(day) else 0) - first + 2 * reach_days + 2
+        self._shift = reach_days - first
+        self._keys = groups.number_sorted().astype(np.int64) * self._wide
+        self._keys += day[groups.order]
+        self._keys += self._shift
 
-def group_codes(*parts: np.ndarray) -> np.ndarray:
-    """One int64 code for each distinct combination of the integer arrays, shape (rows,)."""
-    code = np.zeros(len(parts[0]), dtype=np.int64)
-    for part in parts:
-        shifted = part.astype(np.int64) - (part.min() if len(part) else 0)
-        width = int(shifted.max()) + 1 if len(part) else 1
-        code = code * width + shifted
-        code = np.unique(code, return_inverse=True)[1].astype(np.int64)
-    return code
-
-
-def others_mean(group: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The mean of ``value`` over the other rows of the group, NaN where there is none.
-
-    NaN values take no part.
-    """
-    known = np.isfinite(value)
-    filled = np.where(known, value, 0.0)
-    size = int(group.max()) + 1 if len(group) else 0
-    total = np.bincount(group, weights=filled, minlength=size)[group] - filled
-    count = np.bincount(group, weights=known, minlength=size)[group] - known
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The counts of these rows, in their order, as floats."""
+        by_place = np.argsort(self.groups.place[rows])
+        sorted_ = rows[by_place]
+        keys = self.groups.of(sorted_) * self._wide + self.day[sorted_] + self._shift
+        after = np.searchsorted(self._keys, keys + self.reach, side="right")
+        before = np.searchsorted(self._keys, keys - self.reach, side="left")
+        out = np.empty(len(rows))
+        out[by_place] = after - before - 1
+        return out

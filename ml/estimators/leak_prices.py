@@ -7,91 +7,20 @@ price of the item in that quantity around that day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from ml.estimators.leak_neighbours import (
-    Neighbours,
-    group_codes,
-    nearby_count,
-    neighbours,
-    others_mean,
-)
+from ml.estimators.leak_groups import Codes, Groups, distinct, others_mean, packed
+from ml.estimators.leak_neighbours import Nearby, Neighbours, Surroundings
+from ml.estimators.leak_rates import RateBook, Rates
 
 _NEAR_DAYS = 30
 _CLEARLY = 1.02
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Contracted prices of lines: the price (NaN: none) and the row of ``rates`` it is from."""
-
-    price: np.ndarray
-    row: np.ndarray
-    own: np.ndarray
-
-    @classmethod
-    def none(cls, rows: int) -> Rates:
-        """No contracted price for any of ``rows`` lines."""
-        return cls(np.full(rows, np.nan), np.full(rows, -1), np.zeros(rows, dtype=bool))
-
-
-def contracted(lines: pd.DataFrame, rates: pd.DataFrame | None) -> Rates:
-    """The rate valid on each line's day: the client's own, else everyone's.
-
-    ``lines`` has client_id, service_id and day (int); ``rates`` service_id, client_id (missing or
-    empty: everyone), valid_from, unit_price and valid_to (the last day; missing: open).
-    """
-    if rates is None or rates.empty:
-        return Rates.none(len(lines))
-    table = pd.DataFrame(
-        {
-            "service_id": rates["service_id"].astype(str).to_numpy(),
-            "client_id": _client_or_all(rates),
-            "day": _days(rates["valid_from"], -(1 << 30)),
-            "last": _days(rates["valid_to"], 1 << 30)
-            if "valid_to" in rates
-            else np.full(len(rates), 1 << 30),
-            "rate": pd.to_numeric(rates["unit_price"]).to_numpy(dtype=np.float64),
-            "row": np.arange(len(rates)),
-        }
-    ).sort_values(["day", "row"], kind="stable")
-    own = _latest(lines, table[table["client_id"] != ""], ["service_id", "client_id"])
-    all_ = _latest(lines, table[table["client_id"] == ""], ["service_id"])
-    has_own = np.isfinite(own[0])
-    return Rates(np.where(has_own, own[0], all_[0]), np.where(has_own, own[1], all_[1]), has_own)
-
-
-def _client_or_all(rates: pd.DataFrame) -> np.ndarray:
-    if "client_id" not in rates:
-        return np.full(len(rates), "", dtype=object)
-    column = rates["client_id"]
-    return column.astype(object).where(column.notna(), "").astype(str).to_numpy()
-
-
-def _days(column: pd.Series, missing: int) -> np.ndarray:
-    stamps = pd.to_datetime(column).to_numpy(dtype="datetime64[D]")
-    return np.where(np.isnat(stamps), missing, stamps.astype(np.int64))
-
-
-def _latest(
-    lines: pd.DataFrame, table: pd.DataFrame, keys: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    price, row = np.full(len(lines), np.nan), np.full(len(lines), -1)
-    if table.empty or lines.empty:
-        return price, row
-    left = lines[[*keys, "day"]].astype(dict.fromkeys(keys, str))
-    left = left.assign(at=np.arange(len(lines))).sort_values("day", kind="stable")
-    found = pd.merge_asof(
-        left, table.drop(columns=[c for c in ("client_id",) if c not in keys]), on="day", by=keys
-    )
-    valid = (found["last"] >= found["day"]).to_numpy()
-    at = found["at"].to_numpy()[valid]
-    price[at] = found["rate"].to_numpy()[valid]
-    row[at] = found["row"].to_numpy()[valid].astype(np.int64)
-    return price, row
+# Rows looked at together: features of all rows at once would be most of the memory.
+_PART = 65_536
 
 
 #: Features of a positive line, in the order of the matrix.
@@ -134,6 +63,7 @@ class PriceView:
     source: np.ndarray
     shared_by: np.ndarray
     zero_is_wrong: np.ndarray
+    agreed: Rates
 
 
 SOURCES = (
@@ -147,82 +77,191 @@ SOURCES = (
 )
 
 
-def price_view(lines: pd.DataFrame, rates: Rates) -> PriceView:
-    """Compare positive lines with each other and with their rates.
+class PriceBook:
+    """Positive lines sorted every way in which their prices are compared.
 
-    ``lines`` has the integer columns client, service, invoice, day and the floats quantity,
-    unit_price; every row is compared with all other rows given.
+    The look-ups of ``views`` may then be few or all of the lines: every line looked at is compared
+    with all the others.
     """
-    client, service = lines["client"].to_numpy(), lines["service"].to_numpy()
-    day, price = lines["day"].to_numpy(), lines["unit_price"].to_numpy(dtype=np.float64)
-    quantity = lines["quantity"].to_numpy(dtype=np.float64)
-    paid = price > 0
-    tier = np.floor(np.log2(np.maximum(quantity, 1e-6))).astype(np.int64)
-    exact = np.unique(quantity, return_inverse=True)[1]
-    cents = np.unique(np.round(price * 1e4).astype(np.int64), return_inverse=True)[1]
 
-    by_client = neighbours(group_codes(client, service), day, price, paid, 3)
-    by_tier = neighbours(group_codes(service, tier), day, price, paid, 8)
-    by_quantity = neighbours(group_codes(service, exact), day, price, paid, 5)
-    by_item = neighbours(service, day, price, paid, 12)
+    def __init__(self, lines: Codes, rates: RateBook) -> None:
+        self.rates = rates
+        tier = np.floor(np.log2(np.maximum(lines.quantity, 1e-6))).astype(np.int64)
+        exact = pd.factorize(lines.quantity)[0]
+        by_client = Groups(packed(lines.client, lines.service), lines.day)
+        by_tier = Groups(packed(lines.service, tier), lines.day)
+        by_quantity = Groups(packed(lines.service, exact), lines.day)
+        by_item = Groups(lines.service, lines.day)
+        self.client = Surroundings(by_client, lines.price, 3)
+        self.tier = Surroundings(by_tier, lines.price, 8)
+        self.quantity = Surroundings(by_quantity, lines.price, 5)
+        self.item = Surroundings(by_item, lines.price, 12)
+        self._item_size = np.bincount(lines.service)
+        self._invoices = Groups(lines.invoice, np.zeros(len(lines), dtype=np.int32))
+        self._at_prices(lines)
 
-    same = group_codes(service, cents)
-    clients = _distinct(same, client) - 1.0
-    above, below = _levels(same, service, price, clients)
-    expected, source = _expected(price, rates, by_client.middle, by_tier, by_item.middle, above)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        safe = np.where(paid, price, np.nan)
-        usual = np.where(np.isfinite(rates.price), rates.price, by_tier.middle)
-        relative = np.log(safe / usual)
-        spread = np.log(by_item.middle / by_item.least)
-        columns = {
-            "to_rate": np.log(safe / rates.price),
-            "own_rate": np.where(np.isfinite(rates.price), rates.own, np.nan),
-            "to_client": np.log(safe / by_client.middle),
-            "to_client_least": np.log(safe / by_client.least),
-            "client_same": by_client.share_same,
-            "client_count": by_client.count,
-            "to_tier": np.log(safe / by_tier.middle),
-            "to_tier_least": np.log(safe / by_tier.least),
-            "tier_lower": by_tier.share_lower,
-            "tier_same": by_tier.share_same,
-            "tier_count": by_tier.count,
-            "to_quantity": np.log(safe / by_quantity.middle),
-            "quantity_same": by_quantity.share_same,
-            "to_item": np.log(safe / by_item.middle),
-            "item_lower": by_item.share_lower,
-            "item_same": by_item.share_same,
-            "item_count": np.bincount(service)[service].astype(np.float64)
-            if len(service)
-            else price,
-            "same_price_near": nearby_count(same, day, _NEAR_DAYS),
-            "same_price_ever": np.bincount(same)[same] - 1.0 if len(same) else price,
-            "same_price_clients": clients,
-            "to_level_above": np.log(safe / above),
-            "to_level_below": np.log(safe / below),
-            "invoice_others": others_mean(lines["invoice"].to_numpy(), relative),
-            "log_quantity": np.log(np.maximum(quantity, 1e-6)),
-            "log_item_price": np.log(by_item.middle),
-            "item_spread": spread,
-        }
-    matrix = np.column_stack([columns[name] for name in FEATURES])
-    return PriceView(matrix, expected, source, clients, _zero_is_wrong(lines, paid))
+    def _at_prices(self, lines: Codes) -> None:
+        self.lines = lines
+        cents = np.round(lines.price * 1e4).astype(np.int64)
+        self._same = Groups(packed(lines.service, cents), lines.day)
+        self._near = Nearby(self._same, lines.day, _NEAR_DAYS)
+        self._same_size = self._same.sizes()
+        self._free = np.nonzero(lines.price <= 0)[0]
+        self._clients = distinct(self._same, lines.client)
+        self._levels = _Levels(lines, self._same, self._clients)
+
+    def priced(self, price: np.ndarray) -> PriceBook:
+        """The same lines at other prices; what does not hang on prices is shared."""
+        other = object.__new__(PriceBook)
+        other.__dict__.update(self.__dict__)
+        for name in ("client", "tier", "quantity", "item"):
+            setattr(other, name, getattr(self, name).priced(price))
+        other._at_prices(replace(self.lines, price=price))
+        return other
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """The features of these lines, shape (rows, len(FEATURES))."""
+        out = np.empty((len(rows), len(FEATURES)))
+        for at, view in self.views(rows):
+            out[at] = view.features
+        return out
+
+    def views(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, PriceView]]:
+        """The lines of these positions, some at a time: where they stand in ``rows``, and the view.
+
+        Lines of an invoice come together, since each is compared with the others on it.
+        """
+        at = np.full(len(self.lines), -1, dtype=np.int32)
+        at[rows] = np.arange(len(rows), dtype=np.int32)
+        starts = self._invoices.starts
+        asked = np.zeros(len(starts) - 1, dtype=bool)
+        asked[self._invoices.of(rows)] = True
+        sizes = np.diff(starts)
+        beside = self._invoices.order[np.repeat(asked, sizes)]
+        ends = np.cumsum(sizes[asked])
+        first = 0
+        while first < len(beside):
+            # whole invoices only
+            last = int(ends[min(int(np.searchsorted(ends, first + _PART)), len(ends) - 1)])
+            part = beside[first:last]
+            mine = at[part] >= 0
+            yield at[part[mine]], self._view(part, mine)
+            first = last
+
+    def _view(self, beside: np.ndarray, mine: np.ndarray) -> PriceView:
+        """The view of those rows of ``beside`` that are marked; the rest stand on invoices."""
+        book, rows = self.lines, beside[mine]
+        agreed = self.rates.contracted(book.client[beside], book.service[beside], book.day[beside])
+        tier = self.tier.of(beside)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            price = book.price[beside]
+            usual = np.where(np.isfinite(agreed.price), agreed.price, tier.middle)
+            relative = np.log(np.where(price > 0, price, np.nan) / usual)
+        invoice = book.invoice[beside]
+        number = np.cumsum(np.r_[0, invoice[1:] != invoice[:-1]])
+        invoice_others = others_mean(number, relative)[mine]
+        agreed, tier = agreed.take(mine), tier.take(mine)
+        price, quantity, service = book.price[rows], book.quantity[rows], book.service[rows]
+        client, exact, item = self.client.of(rows), self.quantity.of(rows), self.item.of(rows)
+        same = self._same.of(rows)
+        clients = self._clients[same] - 1.0
+        above, below = self._levels.around(service, price)
+        expected, source = _expected(price, agreed, client.middle, tier, item.middle, above)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            safe = np.where(price > 0, price, np.nan)
+            columns = {
+                "to_rate": np.log(safe / agreed.price),
+                "own_rate": np.where(np.isfinite(agreed.price), agreed.own, np.nan),
+                "to_client": np.log(safe / client.middle),
+                "to_client_least": np.log(safe / client.least),
+                "client_same": client.share_same,
+                "client_count": client.count,
+                "to_tier": np.log(safe / tier.middle),
+                "to_tier_least": np.log(safe / tier.least),
+                "tier_lower": tier.share_lower,
+                "tier_same": tier.share_same,
+                "tier_count": tier.count,
+                "to_quantity": np.log(safe / exact.middle),
+                "quantity_same": exact.share_same,
+                "to_item": np.log(safe / item.middle),
+                "item_lower": item.share_lower,
+                "item_same": item.share_same,
+                "item_count": self._item_size[service],
+                "same_price_near": self._near.of(rows),
+                "same_price_ever": self._same_size[same] - 1.0,
+                "same_price_clients": clients,
+                "to_level_above": np.log(safe / above),
+                "to_level_below": np.log(safe / below),
+                "invoice_others": invoice_others,
+                "log_quantity": np.log(np.maximum(quantity, 1e-6)),
+                "log_item_price": np.log(item.middle),
+                "item_spread": np.log(item.middle / item.least),
+            }
+        matrix = np.empty((len(rows), len(FEATURES)))
+        for column, name in enumerate(FEATURES):
+            matrix[:, column] = columns[name]
+        wrong = self._zero_is_wrong(rows)
+        return PriceView(matrix, expected, source, clients, wrong, agreed)
+
+    def _zero_is_wrong(self, rows: np.ndarray) -> np.ndarray:
+        """Chance that a line at no price is a mistake, 0 for priced lines.
+
+        It falls with the share of the item's and of the client's other lines at no price, and
+        halves where the same invoice bills the same item at a price (goods added free).
+        """
+        book = self.lines
+        out = np.zeros(len(rows))
+        at = np.nonzero(book.price[rows] <= 0)[0]
+        if not len(at):
+            return out
+        free = rows[at]
+        habits = []
+        for code in (book.service, book.client):
+            others = np.bincount(code)[code[free]] - 1.0
+            frees = np.bincount(code[self._free])[code[free]] - 1.0
+            habits.append(np.where(others > 0, frees / np.maximum(others, 1.0), 0.0))
+        group = self._invoices.of(free)
+        asked = np.zeros(len(self._invoices.starts) - 1, dtype=bool)
+        asked[group] = True
+        beside = self._invoices.order[np.repeat(asked, self._invoices.sizes())]
+        paid = beside[book.price[beside] > 0]
+        key = packed(
+            np.r_[book.invoice[free], book.invoice[paid]],
+            np.r_[book.service[free], book.service[paid]],
+        )
+        paid_beside = np.isin(key[: len(free)], key[len(free) :])
+        out[at] = 0.99 * (1 - habits[0]) * (1 - habits[1]) * np.where(paid_beside, 0.5, 1.0)
+        return out
 
 
-def _zero_is_wrong(lines: pd.DataFrame, paid: np.ndarray) -> np.ndarray:
-    """Chance that a line at no price is a mistake, 0 for priced lines.
+class _Levels:
+    """The prices of each item that two clients or more have paid."""
 
-    It falls with the share of the item's and of the client's other lines at no price, and halves
-    where the same invoice bills the same item at a price (goods added free).
-    """
-    free = (~paid).astype(np.float64)
-    client, service = lines["client"].to_numpy(), lines["service"].to_numpy()
-    item_habit = np.nan_to_num(others_mean(service, free))
-    client_habit = np.nan_to_num(others_mean(client, free))
-    beside = group_codes(lines["invoice"].to_numpy(), service)
-    paid_beside = np.nan_to_num(others_mean(beside, 1.0 - free)) > 0
-    chance = 0.99 * (1 - item_habit) * (1 - client_habit) * np.where(paid_beside, 0.5, 1.0)
-    return np.where(paid, 0.0, chance)
+    def __init__(self, lines: Codes, same: Groups, clients: np.ndarray) -> None:
+        first = np.minimum.reduceat(same.order, same.starts[:-1]) if len(lines) else same.order
+        at = first[(clients >= 2) & (lines.price[first] > 0)]
+        self.top = float(lines.price.max(initial=0.0)) * 2 + 1
+        key = lines.service[at] * self.top + lines.price[at]
+        order = np.argsort(key)
+        self.key = key[order]
+        self.price, self.service = lines.price[at][order], lines.service[at][order]
+
+    def around(self, service: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The item's next level at or above each price, and the next below; NaN: none.
+
+        A line's own price is a level where another client paid it too.
+        """
+        above, below = np.full(len(price), np.nan), np.full(len(price), np.nan)
+        if not len(self.key):
+            return above, below
+        up = np.searchsorted(self.key, service * self.top + price - 1e-9, side="left")
+        inside = np.minimum(up, len(self.key) - 1)
+        found = (up < len(self.key)) & (self.service[inside] == service)
+        above[found] = self.price[inside[found]]
+        down = np.maximum(up - 1, 0)
+        found = (up > 0) & (self.service[down] == service)
+        below[found] = self.price[down[found]]
+        return above, below
 
 
 def _expected(
@@ -249,42 +288,3 @@ def _expected(
     agreed = np.isfinite(rates.price)
     expected = np.where(agreed, rates.price, expected)
     return expected, np.where(agreed, np.where(rates.own, 1, 2), source)
-
-
-def _distinct(group: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """How many distinct values each row's group has."""
-    if not len(group):
-        return np.zeros(0)
-    width = int(value.max()) + 1
-    if value.min() < 0:
-        raise ValueError("codes must not be negative")
-    pairs = np.unique(group.astype(np.int64) * width + value) // width
-    return np.bincount(pairs, minlength=int(group.max()) + 1)[group].astype(np.float64)
-
-
-def _levels(
-    same: np.ndarray, service: np.ndarray, price: np.ndarray, clients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The item's next price at or above, and next below, that two clients or more have paid.
-
-    The row's own price counts as a level where another client paid it too.
-    """
-    above, below = np.full(len(price), np.nan), np.full(len(price), np.nan)
-    shared = (clients >= 1) & (price > 0)
-    if not shared.any():
-        return above, below
-    top = float(price.max()) * 2 + 1
-    first = np.unique(same[shared], return_index=True)[1]
-    at = np.nonzero(shared)[0][first]
-    level_key = service[at] * top + price[at]
-    order = np.argsort(level_key)
-    level_key, level_price, level_service = level_key[order], price[at][order], service[at][order]
-    key = service * top + price
-    up = np.searchsorted(level_key, key - 1e-9, side="left")
-    inside = np.minimum(up, len(level_key) - 1)
-    found = (up < len(level_key)) & (level_service[inside] == service)
-    above[found] = level_price[inside[found]]
-    down = np.maximum(up - 1, 0)
-    found = (up > 0) & (level_service[down] == service)
-    below[found] = level_price[down[found]]
-    return above, below

@@ -12,17 +12,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from ml.estimators.leak_prices import FEATURES, Rates, price_view
+from ml.estimators.leak_prices import FEATURES, PriceBook
 from ml.estimators.threads import num_threads
 
 _SHARE = 0.015
 _LEAST_SHARE, _MOST_SHARE = 0.001, 0.05
 _LEAST_ROWS, _LEAST_INJECTED = 400, 4
-_MOST_NEGATIVES = 400_000
+# More lines than these teach the booster nothing that it would not learn from them.
+_MOST_NEGATIVES, _MOST_INJECTED = 125_000, 20_000
 _ROUNDS, _FIRST_ROUNDS = 200, 100
 _LEAST_RATIO = 20.0
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features of lines as they are and of injected mistakes, and the state of the draws."""
+
+    good: np.ndarray
+    bad: np.ndarray
+    rng: np.random.Generator
+
+    @classmethod
+    def of(cls, book: PriceBook, seed: int) -> Examples | None:
+        """Some of the lines of ``book``, with and without mistakes; None below 400 lines."""
+        price = book.lines.price
+        if len(price) < _LEAST_ROWS:
+            return None
+        rng = np.random.default_rng(seed)
+        mistaken, spoiled = inject(price, rng)
+        if mistaken.sum() < _LEAST_INJECTED:
+            return None
+        wrong, fine = np.nonzero(mistaken)[0], np.nonzero(price > 0)[0]
+        if len(fine) > _MOST_NEGATIVES:
+            fine = fine[np.sort(rng.choice(len(fine), _MOST_NEGATIVES, False))]
+        if len(wrong) > _MOST_INJECTED:
+            wrong = wrong[np.sort(rng.choice(len(wrong), _MOST_INJECTED, False))]
+        return cls(book.features(fine), book.priced(spoiled).features(wrong), rng)
 
 
 @dataclass(frozen=True)
@@ -35,23 +61,11 @@ class PriceRanker:
     share: float
 
     @classmethod
-    def fit(
-        cls, lines: pd.DataFrame, rates: Rates, features: np.ndarray, seed: int
-    ) -> PriceRanker | None:
-        """Learn from positive lines (see ``price_view``); None below 400 lines.
-
-        ``features`` are those of the lines as they are, of shape (rows, len(FEATURES)).
-        """
-        if len(lines) < _LEAST_ROWS:
+    def fit(cls, examples: Examples | None, seed: int) -> PriceRanker | None:
+        """Learn to tell injected mistakes from the lines as they are; None without examples."""
+        if examples is None:
             return None
-        rng = np.random.default_rng(seed)
-        mistaken, spoiled = inject(lines, rng)
-        if mistaken.sum() < _LEAST_INJECTED:
-            return None
-        bad = price_view(spoiled, rates).features[mistaken]
-        features = features[lines["unit_price"].to_numpy() > 0]
-        if len(features) > _MOST_NEGATIVES:
-            features = features[np.sort(rng.choice(len(features), _MOST_NEGATIVES, False))]
+        features, bad, rng = examples.good, examples.bad, examples.rng
         good_ratio, bad_ratio = _held_out_ratios(features, bad, rng, seed)
         # Real mistakes among the lines as they are would teach that mistakes are fine, so lines
         # that look like nine in ten of the injected ones stay out.
@@ -89,13 +103,12 @@ class PriceRanker:
         return cls((folder / "ranker.txt").read_text(), state["odds"], state["share"])
 
 
-def inject(lines: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
-    """Which lines were spoiled, and a copy with their prices cut to 45 to 95 %, to the cent."""
-    draw = rng.random(len(lines))
-    price = lines["unit_price"].to_numpy(dtype=np.float64)
-    low = np.round(price * rng.uniform(0.45, 0.95, len(lines)), 2)
+def inject(price: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which lines were spoiled, and the prices with theirs cut to 45 to 95 %, to the cent."""
+    draw = rng.random(len(price))
+    low = np.round(price * rng.uniform(0.45, 0.95, len(price)), 2)
     mistaken = (draw < _SHARE) & (low > 0) & (low < price)
-    return mistaken, lines.assign(unit_price=np.where(mistaken, low, price))
+    return mistaken, np.where(mistaken, low, price)
 
 
 def _held_out_ratios(

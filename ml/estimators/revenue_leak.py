@@ -12,9 +12,18 @@ import pandas as pd
 
 from ml.estimators.leak_credits import CreditHabits, credit_view, double_probability, fit_habits
 from ml.estimators.leak_evidence import corrections, credit_evidence, price_evidence, work_evidence
-from ml.estimators.leak_frames import CORRECTS_ENTRY, coded, plain_lines, plain_rates, plain_work
-from ml.estimators.leak_prices import PriceView, contracted, price_view
-from ml.estimators.leak_ranker import PriceRanker
+from ml.estimators.leak_frames import (
+    CORRECTS_ENTRY,
+    days_of,
+    places,
+    plain_lines,
+    plain_rates,
+    plain_work,
+)
+from ml.estimators.leak_groups import Codes, Names, coded
+from ml.estimators.leak_prices import PriceBook, PriceView
+from ml.estimators.leak_ranker import Examples, PriceRanker
+from ml.estimators.leak_rates import RateBook
 from ml.estimators.leak_work import BillingHabits, fit_billing, work_price, work_view
 
 KINDS = ("none", "unbilled", "underbilled", "zero_price", "double_credit")
@@ -59,17 +68,16 @@ class LeakDetector:
         """
         plain = plain_lines(lines)
         table = plain_rates(rates)
-        codes = coded(plain)
-        sales = codes[codes["quantity"] > 0]
-        agreed = contracted(sales, table)
-        view = price_view(sales, agreed)
-        self.ranker_ = PriceRanker.fit(sales, agreed, view.features, self.seed)
+        codes, names = coded(plain)
         self.credit_habits_ = fit_habits(codes)
-        entries = None if work is None else plain_work(work)
-        self.billing_habits_ = fit_billing(entries, plain)
+        self.billing_habits_ = fit_billing(None if work is None else plain_work(work), plain)
+        # The sorted lines are let go before the booster learns.
+        examples = Examples.of(_book(codes, RateBook.of(table, names)), self.seed)
+        self.ranker_ = PriceRanker.fit(examples, self.seed)
         self.rates_ = table
-        latest = plain.sort_values("day", kind="stable").tail(self.memory).sort_index()
-        self.memory_ = latest[_LINE_STATE].reset_index(drop=True)
+        by_day = np.argsort(codes.day, kind="stable")
+        latest = np.sort(by_day[max(len(by_day) - self.memory, 0) :])
+        self.memory_ = plain[_LINE_STATE].iloc[latest].reset_index(drop=True)
         return self
 
     def score(
@@ -93,20 +101,22 @@ class LeakDetector:
         given = plain_lines(lines)
         table = self.rates_ if rates is None else plain_rates(rates)
         context = self._with_memory(given)
-        parts = [self._lines(context, len(given), table, evidence)]
-        parts[0].insert(1, "line_id", lines["line_id"].to_numpy())
-        if work is not None:
-            entries = plain_work(work)
-            parts.append(self._work(entries, context, table, evidence))
-            parts[1].insert(1, "entry_id", work["entry_id"].to_numpy())
-        if since is not None:
-            first = pd.Timestamp(since).to_datetime64().astype("datetime64[D]").astype(np.int64)
-            parts = [part[part["day"] >= first] for part in parts]
-        if len(parts) == 2:
-            parts[0] = parts[0].astype({"line_id": object})
-            parts[1] = parts[1].astype({"entry_id": object})
-        out = pd.concat(parts, ignore_index=True) if len(parts) == 2 else parts[0]
-        return out.drop(columns="day").reset_index(drop=True)
+        codes, names = coded(context)
+        first = None if since is None else int(days_of(pd.Series([since]))[0])
+        asked = _since(codes.day[: len(given)], first)
+        part = self._lines(context, codes, names, asked, table, evidence)
+        part.insert(1, "line_id", lines["line_id"].iloc[asked].to_numpy())
+        if work is None:
+            return part
+        entries = plain_work(work)
+        asked = _since(entries["day"].to_numpy(), first)
+        other = self._work(entries, context, codes, names, asked, table, evidence)
+        other.insert(1, "entry_id", work["entry_id"].iloc[asked].to_numpy())
+        both = {"line_id": part, "entry_id": other}
+        if any(frame[name].dtype != "str" for name, frame in both.items()):
+            # numbers would turn into floats beside the missing ones of the other kind
+            part, other = (frame.astype({name: object}) for name, frame in both.items())
+        return pd.concat([part, other], ignore_index=True)
 
     def save(self, folder: Path) -> None:
         """Write JSON, LightGBM text and Parquet into ``folder``."""
@@ -147,52 +157,73 @@ class LeakDetector:
     def _with_memory(self, given: pd.DataFrame) -> pd.DataFrame:
         """The lines given, then the remembered ones of their clients and services."""
         kept = self.memory_
-        near = kept["service_id"].isin(given["service_id"].unique())
-        near |= kept["client_id"].isin(given["client_id"].unique())
-        kept = kept[near]
-        kept = kept[~kept["line_id"].isin(given["line_id"])]
+        near = places(kept["service_id"], pd.Index(given["service_id"].unique())) >= 0
+        near |= places(kept["client_id"], pd.Index(given["client_id"].unique())) >= 0
+        # The few remembered are looked up in, not the many given.
+        number, ids = pd.factorize(kept["line_id"])
+        again = np.zeros(len(ids) + 1, dtype=bool)  # the last one: of lines not remembered
+        again[places(given["line_id"], ids)] = True
+        kept = kept[near & ~again[number]]
         return given if kept.empty else pd.concat([given, kept], ignore_index=True)
 
     def _lines(
-        self, context: pd.DataFrame, count: int, rates: pd.DataFrame | None, evidence: bool
+        self,
+        context: pd.DataFrame,
+        codes: Codes,
+        names: Names,
+        asked: np.ndarray,
+        rates: pd.DataFrame | None,
+        evidence: bool,
     ) -> pd.DataFrame:
-        codes = coded(context)
-        score, amount = np.zeros(len(codes)), np.zeros(len(codes))
-        kind = np.zeros(len(codes), dtype=np.int64)
-        sale = np.nonzero(codes["quantity"].to_numpy() > 0)[0]
-        sales = codes.iloc[sale]
-        agreed = contracted(sales, rates)
-        view = price_view(sales, agreed)
-        kind[sale], amount[sale], score[sale] = self._judge_prices(sales, view)
+        score, amount = np.zeros(len(asked)), np.zeros(len(asked))
+        kind = np.zeros(len(asked), dtype=np.int8)
+        found: list[dict[str, Any] | None] = [None] * (len(asked) if evidence else 0)
+        # where each line asked for stands among the rows of the answer
+        answer = np.full(len(codes), -1, dtype=np.int32)
+        answer[asked] = np.arange(len(asked), dtype=np.int32)
+
+        sale = np.nonzero(codes.quantity > 0)[0]
+        sales = codes.take(sale)
+        judged = np.nonzero(answer[sale] >= 0)[0]
+        book = PriceBook(sales, RateBook.of(rates, names))
+        for part, view in book.views(judged):
+            near = sales.take(judged[part])
+            at = answer[sale[judged[part]]]
+            kind[at], amount[at], score[at] = self._judge_prices(near, view)
+            if evidence:
+                flagged = np.nonzero(kind[at] != _NONE)[0]
+                price_evidence(found, at[flagged], flagged, near, view, rates)
+        del book, sales
+
         credit = credit_view(codes, self.credit_habits_)
         chance = double_probability(credit, self.credit_habits_)
-        value = np.abs(codes["quantity"].to_numpy() * codes["unit_price"].to_numpy())[credit.at]
         double = chance >= self.least_chance
-        kind[credit.at] = np.where(double, _DOUBLE, _NONE)
-        score[credit.at] = chance
-        amount[credit.at] = np.where(double, value, 0.0)
-        found: list[dict[str, Any] | None] = [None] * len(codes)
+        ours = np.nonzero(answer[credit.at] >= 0)[0]
+        at = answer[credit.at[ours]]
+        value = np.abs(codes.quantity[credit.at[ours]] * codes.price[credit.at[ours]])
+        kind[at] = np.where(double[ours], _DOUBLE, _NONE)
+        score[at] = chance[ours]
+        amount[at] = np.where(double[ours], value, 0.0)
         if evidence:
-            price_evidence(found, sale[kind[sale] != _NONE], sale, sales, view, agreed, rates)
-            credit_evidence(found, codes, credit, double)
+            twice = double[ours]
+            credit_evidence(found, at[twice], ours[twice], codes, context["line_id"], credit)
         return pd.DataFrame(
             {
                 "item_kind": "line",
-                "item_id": codes["line_id"].to_numpy()[:count],
-                "client_id": codes["client_id"].to_numpy()[:count],
-                "score": score[:count],
-                "amount": np.round(amount[:count], 2),
-                "reason": np.array(KINDS, dtype=object)[kind[:count]],
-                "evidence": pd.Series(found[:count], dtype=object),
-                "corrected_by": corrections(codes, kind == _DOUBLE)[:count],
-                "day": codes["day"].to_numpy()[:count],
+                "item_id": context["line_id"].iloc[asked].array,
+                "client_id": context["client_id"].iloc[asked].array,
+                "score": score,
+                "amount": np.round(amount, 2),
+                "reason": _kinds(kind),
+                "evidence": _evidence(found, len(asked)),
+                "corrected_by": _objects(corrections(context, codes, credit.at[double], asked)),
             }
         )
 
     def _judge_prices(
-        self, sales: pd.DataFrame, view: PriceView
+        self, lines: Codes, view: PriceView
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        price = sales["unit_price"].to_numpy()
+        price = lines.price
         short = np.where(np.isfinite(view.expected), view.expected - price, 0.0)
         zero = (price <= 0) & (short > 0)
         low = (price > 0) & (short > self.least_gap * np.nan_to_num(view.expected))
@@ -204,7 +235,7 @@ class LeakDetector:
         chance = np.where(zero, view.zero_is_wrong, chance)
         found = (chance >= self.least_chance) & (zero | low)
         kind = np.where(found & zero, _ZERO, np.where(found, _UNDERBILLED, _NONE))
-        amount = np.where(kind > 0, short * sales["quantity"].to_numpy(), 0.0)
+        amount = np.where(kind > 0, short * lines.quantity, 0.0)
         # A line at its expected price may still rank, below every line that is short of it.
         return kind, amount, np.where(found, chance, np.minimum(chance, self.least_chance) * 0.1)
 
@@ -212,29 +243,67 @@ class LeakDetector:
         self,
         entries: pd.DataFrame,
         context: pd.DataFrame,
+        codes: Codes,
+        names: Names,
+        asked: np.ndarray,
         rates: pd.DataFrame | None,
         evidence: bool,
     ) -> pd.DataFrame:
-        last = [frame["day"].max() for frame in (entries, context) if len(frame)]
-        view = work_view(entries, context, self.billing_habits_, int(max(last, default=0)))
-        expected, source = work_price(entries, context, rates)
-        amount = np.nan_to_num(expected) * entries["quantity"].to_numpy()
-        suspect = view.score > 0
-        found: list[dict[str, Any] | None] = [None] * len(entries)
+        day = entries["day"].to_numpy()
+        last = [int(days.max()) for days in (day, codes.day) if len(days)]
+        names = names.with_those_of(entries)
+        client, service = names.codes(entries["client_id"], entries["service_id"])
+        ids = context["line_id"]
+        view = work_view(
+            entries, client, service, codes, ids, self.billing_habits_, max(last, default=0)
+        )
+        at = np.nonzero(view.score[asked] > 0)[0]
+        rows = asked[at]
+        book = RateBook.of(rates, names)
+        prices = work_price(client[rows], service[rows], day[rows], codes, book)
+        amount = np.zeros(len(asked))
+        amount[at] = np.nan_to_num(prices[0]) * entries["quantity"].to_numpy()[rows]
+        kind = np.zeros(len(asked), dtype=np.int8)
+        kind[at] = _UNBILLED
+        found: list[dict[str, Any] | None] = [None] * (len(asked) if evidence else 0)
         if evidence:
-            work_evidence(found, entries, context, view, expected, source)
-        named = context.dropna(subset=[CORRECTS_ENTRY]).drop_duplicates(CORRECTS_ENTRY)
-        by = entries["entry_id"].map(named.set_index(CORRECTS_ENTRY)["line_id"])
+            work_evidence(found, at, rows, entries, ids, view, prices)
+        put_right = np.full(len(asked), None, dtype=object)
+        if CORRECTS_ENTRY in context and context[CORRECTS_ENTRY].notna().any():
+            named = context.dropna(subset=[CORRECTS_ENTRY]).drop_duplicates(CORRECTS_ENTRY)
+            by = places(entries["entry_id"].iloc[asked], pd.Index(named[CORRECTS_ENTRY]))
+            at = np.nonzero(by >= 0)[0]
+            put_right[at] = named["line_id"].iloc[by[at]].to_numpy(dtype=object)
         return pd.DataFrame(
             {
                 "item_kind": "work_entry",
-                "item_id": entries["entry_id"],
-                "client_id": entries["client_id"],
-                "score": view.score,
-                "amount": np.round(np.where(suspect, amount, 0.0), 2),
-                "reason": np.where(suspect, "unbilled", "none").astype(object),
-                "evidence": pd.Series(found, dtype=object),
-                "corrected_by": by.astype(object).where(by.notna(), None),
-                "day": entries["day"],
+                "item_id": entries["entry_id"].iloc[asked].array,
+                "client_id": entries["client_id"].iloc[asked].array,
+                "score": view.score[asked],
+                "amount": np.round(amount, 2),
+                "reason": _kinds(kind),
+                "evidence": _evidence(found, len(asked)),
+                "corrected_by": _objects(put_right),
             }
         )
+
+
+def _book(lines: Codes, rates: RateBook) -> PriceBook:
+    return PriceBook(lines.take(np.nonzero(lines.quantity > 0)[0]), rates)
+
+
+def _since(day: np.ndarray, first: int | None) -> np.ndarray:
+    """Positions of the items dated since."""
+    return np.arange(len(day)) if first is None else np.nonzero(day >= first)[0]
+
+
+def _kinds(kind: np.ndarray) -> pd.Series:
+    return pd.Series(list(KINDS), dtype="str").iloc[kind].reset_index(drop=True)
+
+
+def _evidence(found: list[dict[str, Any] | None], rows: int) -> pd.Series:
+    return pd.Series(found or [None] * rows, dtype=object)
+
+
+def _objects(values: np.ndarray) -> pd.Series:
+    return pd.Series(values, dtype=object)
