@@ -69,7 +69,8 @@ class Firm:
     """A home and the export it reads; ``on`` opens the workspace on the morning after a day."""
 
     folder: Path
-    warehouse_url: str = ""
+    warehouse_url: str | None = None
+    store: str = ""
 
     @property
     def export_folder(self) -> Path:
@@ -82,7 +83,8 @@ class Firm:
         return WarehouseSettings(
             home=self.folder / "home",
             source=f"folder:{self.export_folder}",
-            warehouse_url=self.warehouse_url,
+            warehouse_url=self.warehouse_url or "",
+            store=self.store,
         )
 
     def export(self, through: dt.date = LAST, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse import duck
+from warehouse.objects import StoreError, remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-class LakeError(RuntimeError):
+class LakeError(StoreError):
     """The lake cannot give what was asked for; the message names table and version."""
+
+
+class NoTableError(LakeError):
+    """The lake has no such table."""
 
 
 class Lake:
     """Delta tables under one root, by name (``raw/invoices``, ``quarantine``, ``features/client``).
 
     ``root`` is a folder or an object store's URI; the store's credentials come from its own
-    environment variables or from ``storage_options``.
+    environment variables or from ``storage_options``. In either, of two commits that contradict
+    one another the later is refused: delta-rs writes a version of the log only where none is.
     """
 
     def __init__(
@@ -43,7 +49,7 @@ class Lake:
     @property
     def local(self) -> bool:
         """Whether the lake lies in a folder, which DuckDB reads by itself."""
-        return "://" not in self.root
+        return not remote(self.root)
 
     def uri(self, table: str) -> str:
         """Where a table lies."""
@@ -51,13 +57,13 @@ class Lake:
 
     def version(self, table: str) -> int | None:
         """The head's version; None where the table does not exist."""
-        from deltalake import DeltaTable
-
         if self.local and not Path(self.uri(table)).is_dir():
             return None
-        if not DeltaTable.is_deltatable(self.uri(table), self.storage_options):
+        try:
+            # Not is_deltatable: it holds Python's lock while it waits for the network.
+            return self._head(table)
+        except NoTableError:
             return None
-        return int(self._open(table, None).version())
 
     def columns(self, table: str, version: int) -> dict[str, pa.DataType]:
         """The table's columns and Arrow types at a version."""
@@ -152,8 +158,8 @@ class Lake:
                 self.uri(table), version=version, storage_options=self.storage_options or None
             )
         except TableNotFoundError:
-            raise LakeError(f"the lake has no table {table!r} under {self.root}") from None
-        except DeltaError as error:
+            raise NoTableError(f"the lake has no table {table!r} under {self.root}") from None
+        except (DeltaError, OSError) as error:
             wanted = "its head" if version is None else f"version {version}"
             raise LakeError(
                 f"table {table!r} cannot be read at {wanted} under {self.root}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from warehouse.objects import SCHEMES, remote
 
 PROJECT = Path(__file__).resolve().parent.parent
 UNSAFE_WHEN_UNSET = {
@@ -46,8 +49,9 @@ class WarehouseSettings(BaseSettings):
     )
     store: str = Field(
         default="",
-        description="Root of the lake (`lake/`) and of model artifacts (`models/`): a folder or an"
-        " object store's URI; default: the home.",
+        description="Root of the lake (`lake/`) and of model artifacts (`models/`): a folder, or an"
+        " object store's URI such as `s3://bucket/prefix`, whose credentials come from its own"
+        " variables (`AWS_…`); default: the home.",
     )
     timezone: str = Field(
         default="UTC", description="The firm's time zone (IANA name): a day ends at its midnight."
@@ -80,6 +84,21 @@ class WarehouseSettings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path is not None else None
 
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, store: str) -> str:
+        scheme = re.match(r"([a-z][a-z0-9+.-]+):", store)
+        if scheme is None:
+            return store
+        if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^/?#:]+(/[^?#]*)?", store):
+            known = ", ".join(f"{name}://" for name in SCHEMES)
+            raise ValueError(
+                f"expected a folder, or {known} with a bucket and perhaps a prefix, as in"
+                " s3://bucket/prefix; endpoint, region and credentials go into the store's own"
+                " variables (AWS_ENDPOINT_URL …), never into the URI"
+            )
+        return store
+
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, name: str) -> str:
@@ -111,7 +130,7 @@ class WarehouseSettings(BaseSettings):
             self.__dict__["warehouse_url"] = f"sqlite:///{self.home / 'warehouse.db'}"
         if not self.store:
             self.__dict__["store"] = str(self.home)
-        elif "://" not in self.store:
+        elif not remote(self.store):
             self.__dict__["store"] = str(Path(self.store).expanduser().resolve())
         return self
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -64,7 +63,7 @@ class Workspace:
             ml=ml or MlSettings(),
             engine=engine,
             lake=Lake(settings.lake, retention_days=settings.retention_days),
-            artifacts=ArtifactStore(Path(settings.models)),
+            artifacts=ArtifactStore(settings.models, settings.home / "copies"),
             registry=registry,
             clock=clock or (lambda: datetime.now(zone)),
         )

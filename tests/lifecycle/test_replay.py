@@ -97,10 +97,10 @@ def test_a_damaged_artifact_is_named_by_its_file_and_nothing_is_compared(
 ) -> None:
     [version] = [
         one.name
-        for one in (moved_on.artifacts.root / EIGHTH.name).iterdir()
+        for one in (Path(moved_on.artifacts.root) / EIGHTH.name).iterdir()
         if one.name.startswith("repeat_orders-20250430")
     ]
-    weights = moved_on.artifacts.root / EIGHTH.name / version / "fitted" / "weights.json"
+    weights = Path(moved_on.artifacts.root) / EIGHTH.name / version / "fitted" / "weights.json"
     weights.write_text(json.dumps([1.0, 2.0, 3.0]))
     with pytest.raises(DamagedArtifactError, match=r"fitted/weights\.json is not the file"):
         replay(moved_on, EIGHTH, "c07", DAY, {})

@@ -32,6 +32,23 @@ def test_an_object_store_is_kept_as_the_uri_it_is() -> None:
     settings = WarehouseSettings(store="s3://bucket/firm/")
 
     assert settings.lake == "s3://bucket/firm/lake"
+    assert settings.models == "s3://bucket/firm/models"
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "s3a://bucket/a",
+        "s3:/bucket/a",
+        "s3://",
+        "s3:///a",
+        "s3://bucket?key=abc",
+        "s3://k:s@bucket",
+    ],
+)
+def test_a_store_that_would_end_up_elsewhere_is_refused(store: str) -> None:
+    with pytest.raises(ValidationError, match="as in s3://bucket/prefix"):
+        WarehouseSettings(store=store)
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +92,6 @@ def test_secrets_are_masked_wherever_a_url_may_hold_one() -> None:
     settings = WarehouseSettings(
         warehouse_url="postgresql://me:hunter2@db/firm",
         source="mysql://me:hunter2@erp/billing",
-        store="s3://bucket/?secret_access_key=hunter2",
     )
 
     assert "hunter2" not in str(settings.masked())

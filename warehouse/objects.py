@@ -1,0 +1,105 @@
+"""Objects of a store below one URI, such as ``s3://bucket/prefix``: list, read, write, remove.
+
+The store's credentials and endpoint come from its own environment variables, the ones that
+delta-rs reads for the lake (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL`` …).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCHEMES = ("s3", "gs", "abfs", "abfss")
+"""What both delta-rs, which writes the lake, and pyarrow, which writes the artifacts, know."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot be reached or refuses; the message names the URI."""
+
+
+def remote(root: str | Path) -> bool:
+    """Whether the root is an object store's URI, not a folder."""
+    return "://" in str(root)
+
+
+class Objects:
+    """The objects below one root; paths are relative to it, with slashes."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+        self._opened: tuple[Any, str] | None = None
+
+    def uri(self, path: str) -> str:
+        """Where an object lies."""
+        return f"{self.root}/{path}"
+
+    def files(self) -> dict[str, dt.datetime]:
+        """Every object's path and when it was last written."""
+        from pyarrow import fs
+
+        with self._named(self.root):
+            store, prefix = self._store()
+            found = store.get_file_info(
+                fs.FileSelector(prefix, recursive=True, allow_not_found=True)
+            )
+        return {info.path.removeprefix(f"{prefix}/"): info.mtime for info in found if info.is_file}
+
+    def read(self, path: str) -> bytes | None:
+        """An object's bytes; None where there is none of that path."""
+        with self._named(self.uri(path)):
+            store, prefix = self._store()
+            try:
+                with store.open_input_stream(f"{prefix}/{path}", compression=None) as stream:
+                    return bytes(stream.readall())
+            except FileNotFoundError:
+                return None
+
+    def download(self, path: str, target: Path) -> bool:
+        """Copy an object to a file; False where there is none of that path."""
+        with self._named(self.uri(path)):
+            store, prefix = self._store()
+            try:
+                stream = store.open_input_stream(f"{prefix}/{path}", compression=None)
+            except FileNotFoundError:
+                return False
+            with stream, target.open("wb") as file:
+                shutil.copyfileobj(stream, file)
+        return True
+
+    def upload(self, source: Path, path: str) -> None:
+        """Copy a file to an object, which appears whole or not at all."""
+        with self._named(self.uri(path)), source.open("rb") as file:
+            store, prefix = self._store()
+            # Without a compression named, a path that ends in .gz would be compressed once more.
+            with store.open_output_stream(f"{prefix}/{path}", compression=None) as stream:
+                shutil.copyfileobj(file, stream)
+
+    def remove(self, path: str) -> None:
+        """Remove an object."""
+        with self._named(self.uri(path)):
+            store, prefix = self._store()
+            store.delete_file(f"{prefix}/{path}")
+
+    def _store(self) -> tuple[Any, str]:
+        from pyarrow import fs
+
+        if self._opened is None:
+            self._opened = fs.FileSystem.from_uri(self.root)
+        return self._opened
+
+    @contextmanager
+    def _named(self, uri: str) -> Iterator[None]:
+        from pyarrow import ArrowException
+
+        try:
+            yield
+        except (OSError, ArrowException) as error:
+            raise StoreError(
+                f"{uri}: the store does not answer as it should ({' '.join(str(error).split())});"
+                " check SEVENFOLD_STORE, and the store's own variables for endpoint, region and"
+                " credentials"
+            ) from error
