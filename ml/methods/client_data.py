@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,40 +32,43 @@ HORIZON_OF_USUAL = 90
 """Days of the margin at risk; that of a usual quarter is a quarter of the year's."""
 
 
-def client_tables(data: Snapshot, share: float = 1.0) -> dict[str, pa.Table]:
-    """Row versions of every table that client features read and the snapshot holds.
+def client_tables(data: Snapshot) -> dict[str, pa.Table]:
+    """Row versions of every table that client features read and the snapshot holds."""
+    return {name: data.read(name) for name in CLIENT_TABLES if name in data.tables}
 
-    A ``share`` below 1 leaves that share of the clients, chosen by a hash of their ids: the same
-    ones in every table, on every day and in every run.
+
+def sample_share(data: Snapshot, days: Sequence[date], most_rows: int) -> float:
+    """Which share of the clients gives about ``most_rows`` rows over these days, at most 1.
+
+    Counted are clients with a purchase, known by the last day, in the year before it; without
+    invoice lines all clients that the source names.
     """
-    tables = {name: data.read(name) for name in CLIENT_TABLES if name in data.tables}
-    if share >= 1.0:
-        return tables
-    return {
-        name: table.filter(_chosen(table["client_id"], share))
-        if "client_id" in table.column_names
-        else table
-        for name, table in tables.items()
-    }
-
-
-def count_clients(data: Snapshot) -> int:
-    """Clients that the source names at all."""
-    table = next(name for name in ("clients", "invoice_lines") if name in data.tables)
-    return len(pc.unique(data.read(table, ["client_id"])["client_id"]))
+    table = "invoice_lines" if "invoice_lines" in data.tables else "clients"
+    if table == "clients":
+        clients = data.read(table, ["client_id"])
+    else:
+        last = max(days)
+        lines = data.read(table, ["client_id", "issued_on", "known_at"])
+        bought = (pc.field("issued_on") > last - timedelta(days=365)) & (
+            pc.field("issued_on") <= last
+        )
+        clients = lines.filter(bought & (pc.field("known_at") <= last))
+    count = max(1, len(pc.unique(clients["client_id"])))
+    return min(1.0, most_rows / (count * len(days)))
 
 
 def client_frame(data: Snapshot, days: Sequence[date], share: float = 1.0) -> pd.DataFrame:
     """Columns client_id, as_of (dates) and the features of clients active in the year before.
 
     A client who is known to have ended is not active: there is nobody to call or to reprice.
-    ``share`` as for :func:`client_tables`.
+    A ``share`` below 1 leaves that share of the clients, chosen by a hash of their ids: the same
+    ones on every day and in every run. Which columns there are does not depend on it.
     """
-    tables = client_tables(data, share)
-    found = compute(
-        client_features(tables), tables, as_ofs=days, population=client_population(tables)
-    )
-    frame = found.frame
+    tables = client_tables(data)
+    features, population = client_features(tables), client_population(tables)
+    if share < 1.0:
+        tables = _of_clients(tables, _sample(tables, share))
+    frame = compute(features, tables, as_ofs=days, population=population).frame
     if ENDED in frame:
         frame = frame[~(frame[ENDED] >= 0)].drop(columns=[ENDED]).reset_index(drop=True)
     return frame.assign(as_of=frame["as_of"].dt.date)
@@ -107,10 +110,11 @@ def usual_margin(frame: pd.DataFrame) -> pd.Series:
 def margin_after(data: Snapshot, frame: pd.DataFrame, horizon_days: int, known: date) -> pd.Series:
     """Margin over the horizon after each row's as_of; NaN where not observed by ``known``."""
     tables = client_tables(data)
+    terms = margin_basis(tables).terms
     return future_sum(
         _index(frame),
-        tables,
-        margin_basis(tables).terms,
+        _of_clients(tables, pa.array(frame["client_id"].unique())),
+        terms,
         horizon_days=horizon_days,
         observed_through=known,
     )
@@ -121,7 +125,7 @@ def silent_after(data: Snapshot, frame: pd.DataFrame, horizon_days: int, known: 
     tables = client_tables(data)
     return no_event(
         _index(frame),
-        tables,
+        _of_clients(tables, pa.array(frame["client_id"].unique())),
         line_events(tables),
         horizon_days=horizon_days,
         observed_through=known,
@@ -150,11 +154,23 @@ def outcome_after(
     )
 
 
-def _chosen(clients: pa.ChunkedArray, share: float) -> pa.Array:
-    """Whether each row's client is among the share; rows without a client are not."""
-    ids = pc.unique(clients).drop_null()
+def _sample(tables: Mapping[str, pa.Table], share: float) -> pa.Array:
+    """The ids of this share of the clients."""
+    columns = [table["client_id"] for table in tables.values() if "client_id" in table.column_names]
+    chunks = [chunk.cast(pa.string()) for column in columns for chunk in column.chunks]
+    ids = pc.unique(pa.chunked_array(chunks, pa.string())).drop_null()
     places = pd.util.hash_array(ids.to_numpy(zero_copy_only=False).astype(object))
-    return pc.is_in(clients, ids.filter(pa.array(places < np.uint64(share * 2.0**64))))
+    return ids.filter(pa.array(places < np.uint64(share * 2.0**64)))
+
+
+def _of_clients(tables: Mapping[str, pa.Table], clients: pa.Array) -> dict[str, pa.Table]:
+    """The rows of these clients, and tables that name no client as they are."""
+    return {
+        name: table.filter(pc.is_in(table["client_id"], clients.cast(table["client_id"].type)))
+        if "client_id" in table.column_names
+        else table
+        for name, table in tables.items()
+    }
 
 
 def _index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ml.methods.calendar import month_ends
-from ml.methods.client_data import client_frame, count_clients, first_event
+from ml.methods.client_data import client_frame, first_event, sample_share
 from ml.methods.frames import by_day, records
 from ml.methods.method import Answer, Frames, Judged, Method, QueryError
 from ml.refusals import NotEnoughDataError
@@ -197,7 +197,7 @@ class ClientMethod(Method):
 
     def _share(self, data: Snapshot, days: Sequence[date]) -> float:
         """Which share of the clients a training reads, so that its cost ends somewhere."""
-        return min(1.0, self.settings.max_training_rows / (count_clients(data) * len(days)))
+        return sample_share(data, days, self.settings.max_training_rows)
 
     def _fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedClients:
         known = label.notna().to_numpy()
