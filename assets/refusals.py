@@ -9,6 +9,9 @@ import dagster as dg
 
 from ml.refusals import Refusal
 
+TO_MEND = "to_mend"
+"""Metadata of such a failure: whether somebody has to mend something."""
+
 
 @contextmanager
 def refusals_as_failures() -> Iterator[None]:
@@ -16,4 +19,6 @@ def refusals_as_failures() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        raise dg.Failure(description=str(refusal), allow_retries=False) from refusal
+        raise dg.Failure(
+            description=str(refusal), metadata={TO_MEND: refusal.to_mend}, allow_retries=False
+        ) from refusal

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class Refusal(RuntimeError):
-    """A step that the state of things does not allow; asking again changes nothing."""
+    """A step that the state of things does not allow; asking again changes nothing.
+
+    ``to_mend`` marks those that somebody has to mend, beside those that are as they should be: a
+    source without some tables, or too little data yet.
+    """
+
+    to_mend: ClassVar[bool] = False
 
 
 class NoDataError(Refusal):
@@ -30,6 +38,8 @@ class NoChampionError(Refusal):
 class QualityError(Refusal):
     """A table that the model uses failed its quality verdict, and nobody accepted that."""
 
+    to_mend = True
+
 
 class NotEnoughDataError(Refusal):
     """The source has too little to learn from; the message says what and how much is missing."""
@@ -38,6 +48,10 @@ class NotEnoughDataError(Refusal):
 class OtherFormatError(Refusal):
     """A version's files were written by a Sevenfold that wrote them otherwise."""
 
+    to_mend = True
+
 
 class OtherColumnsError(Refusal):
     """A version learned from columns that today's code or data does not give."""
+
+    to_mend = True

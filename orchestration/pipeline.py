@@ -8,6 +8,7 @@ from datetime import date
 
 import dagster as dg
 
+from assets.refusals import TO_MEND
 from ml.lifecycle.scoring import scorer
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
@@ -26,11 +27,20 @@ class RunFailedError(RuntimeError):
     """A Dagster run ended in an error that is nobody's refusal."""
 
 
+class StoppedError(Refusal):
+    """A step's refusal, as Dagster tells it."""
+
+    def __init__(self, sentence: str, to_mend: bool) -> None:
+        super().__init__(sentence)
+        self.to_mend = to_mend
+
+
 @dataclass(frozen=True)
 class Step:
     """What happened to one model in a run; ``problem`` says why it went no further.
 
-    ``failed`` marks a problem that is an error of ours, not a state of the data.
+    ``failed`` marks a problem that is an error of ours, not a state of the data; ``to_mend`` any
+    that somebody has to mend, which is what a scheduler that calls the command wants to know.
     """
 
     model: str
@@ -38,6 +48,7 @@ class Step:
     scored: bool = False
     problem: str | None = None
     failed: bool = False
+    to_mend: bool = False
 
 
 def run_pipeline(
@@ -92,9 +103,10 @@ def _run_model(
             progress(f"scoring {spec.title.lower()}")
             _execute(definitions, daily_job_name(spec), instance, partition=day)
             scored = True
-    except (Refusal, RunFailedError) as problem:
-        failed = isinstance(problem, RunFailedError)
-        return Step(spec.name, trained, scored, str(problem), failed)
+    except StoppedError as stopped:
+        return Step(spec.name, trained, scored, str(stopped), to_mend=stopped.to_mend)
+    except RunFailedError as error:
+        return Step(spec.name, trained, scored, str(error), failed=True, to_mend=True)
     return Step(spec.name, trained, scored)
 
 
@@ -155,7 +167,7 @@ def _execute(
     instance: dg.DagsterInstance,
     partition: date | None = None,
 ) -> None:
-    """Run a model's job here; a stated failure is raised as Refusal, another as RunFailedError."""
+    """Run a model's job here; raises StoppedError for a stated failure, else RunFailedError."""
     result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition.isoformat() if partition else None,
@@ -165,8 +177,9 @@ def _execute(
     if result.success:
         return
     failure = result.get_step_failure_events()[0].step_failure_data
-    if failure.user_failure_data is not None:
-        raise Refusal(failure.user_failure_data.description)
+    told = failure.user_failure_data
+    if told is not None:
+        raise StoppedError(told.description, bool(told.metadata[TO_MEND].value))
     cause = failure.error.cause or failure.error
     raise RunFailedError(
         f"{cause.message.strip()} (an error of Sevenfold, not of your data: its trace is with the"

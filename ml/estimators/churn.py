@@ -51,8 +51,8 @@ class ChurnClassifier(TabularModel):
     ) -> Self:
         """Learn from X of shape (rows, columns) and y with two values (the later sorts as churn).
 
-        Raises TooFewRowsError below ``least_rows`` rows or 5 rows (and groups) of either outcome,
-        ValueError on one outcome only, more than two, or missing outcomes.
+        Raises TooFewRowsError below ``least_rows`` rows, 5 rows (and groups) of either outcome, or
+        with one outcome only, ValueError on more than two or missing outcomes.
         """
         encoder = fit_encoder(X)
         values = check_target(y, len(X), self.least_rows)
@@ -130,6 +130,10 @@ class ChurnClassifier(TabularModel):
 
 def _two_classes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     classes, codes = np.unique(values, return_inverse=True)
+    if len(classes) == 1:
+        raise TooFewRowsError(
+            f"every outcome is {classes.tolist()[0]!r}; both are needed to tell them apart"
+        )
     if len(classes) != 2:
         shown = classes[:5].tolist()
         raise ValueError(

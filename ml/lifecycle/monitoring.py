@@ -112,7 +112,7 @@ def measure(workspace: Workspace, spec: ModelSpec, through: date, run_id: str) -
             connection,
             value.ModelValue(
                 model=spec.name,
-                as_of=through,
+                as_of=through if basis == LIVE else artifact.known_through,
                 model_version=artifact.version,
                 basis=basis,
                 currency=workspace.settings.currency,

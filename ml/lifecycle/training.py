@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ml.artifacts import FITTED, Artifact
+from ml.artifacts import FITTED, DamagedArtifactError
 from ml.estimators.tabular import ColumnMismatchError
 from ml.gate import GateVerdict, judge_candidate, why_not
 from ml.lifecycle.card import model_card
@@ -68,8 +68,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
     if judged is None:
         raise AssertionError("a backtest without `after` judges or raises")
     comparison = method.compare(judged)
-    reigning = workspace.champion(spec)
-    against, comparable = _against_champion(workspace, spec, data, as_of, reigning)
+    against, comparable = _against_champion(workspace, spec, data, as_of)
     gate = judge_candidate(spec.gate, comparison, against, comparable)
     reference = method.monitored(method.inputs(data, [as_of])[as_of])
     manifest: dict[str, Any] = {
@@ -131,9 +130,9 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
 
 def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promotion:
     """Promote the newest candidate where it passed the gate and is not champion already."""
-    champion = workspace.champion(spec)
-    current = champion.version if champion else None
     with writing(workspace.engine) as connection:
+        champion = models.champion(connection, spec.name)
+        current = champion.version if champion else None
         newest = models.latest(connection, spec.name)
         if newest is None:
             return Promotion(current, False, f"{spec.title}: no candidate was trained yet.")
@@ -153,26 +152,23 @@ def lock_hash() -> str:
 
 
 def _against_champion(
-    workspace: Workspace,
-    spec: ModelSpec,
-    data: Snapshot,
-    as_of: date,
-    champion: Artifact | None,
+    workspace: Workspace, spec: ModelSpec, data: Snapshot, as_of: date
 ) -> tuple[tuple[Comparison, Comparison] | None, bool]:
     """Candidate and champion on days that the champion's training did not know.
 
     Also whether they can be compared at all: a champion that learned from columns which are
-    gone, or whose files today's code cannot read, cannot decide any more, so it must not stand in
-    the way of one that can.
+    gone, whose files are damaged or not what today's code can read, cannot decide any more, so it
+    must not stand in the way of one that can.
     """
-    if champion is None:
-        return None, False
     method = workspace.method(spec)
     try:
+        champion = workspace.champion(spec)
+        if champion is None:
+            return None, False
         theirs: Judged | None = method.backtest(
             data, as_of, workspace.fitted(spec, champion), after=champion.known_through
         )
-    except (ColumnMismatchError, OtherFormatError):
+    except (ColumnMismatchError, DamagedArtifactError, OtherFormatError):
         return None, False
     ours = method.backtest(data, as_of, after=champion.known_through)
     if theirs is None or ours is None:

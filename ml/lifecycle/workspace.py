@@ -136,7 +136,7 @@ class Workspace:
     def require_format(self, spec: ModelSpec, artifact: Artifact) -> None:
         """Refuse a version whose files today's code cannot read."""
         method = self.method(spec)
-        written = artifact.manifest.get("format", 1)
+        written = method.format_of(artifact.fitted_folder, artifact.manifest.get("format", 1))
         if written != method.format:
             raise OtherFormatError(
                 f"Version {artifact.version} was written by another Sevenfold (format {written} of"

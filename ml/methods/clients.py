@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml.estimators.folds import TooFewRowsError
 from ml.methods.calendar import month_ends
 from ml.methods.client_data import client_frame, first_event, sample_share
 from ml.methods.frames import by_day, records
@@ -203,8 +204,11 @@ class ClientMethod(Method):
         known = label.notna().to_numpy()
         frame, label = frame[known], label[known]
         estimator = self.spec.estimator_class()()
-        # A client's months are alike: on both sides of a fold they would hide overfitting.
-        estimator.fit(frame.drop(columns=KEYS), label, groups=frame["client_id"])
+        try:
+            # A client's months are alike: on both sides of a fold they would hide overfitting.
+            estimator.fit(frame.drop(columns=KEYS), label, groups=frame["client_id"])
+        except TooFewRowsError as error:
+            raise NotEnoughDataError(f"{self.spec.title}: {error}") from error
         return FittedClients(estimator, self.facts(frame, label))
 
     def _judged(

@@ -85,11 +85,12 @@ def run(
         progress("writing the report")
         problems = {step.model: step.problem for step in done if step.problem}
         failed = [step.model for step in done if step.failed]
+        status = int(any(step.to_mend for step in done))
         rows = run_table(workspace, specs, problems, failed)
         page = write_report(workspace, workspace.registry.select(None))
     if as_json:
         print_json(rows)
-        raise typer.Exit(1 if failed else 0)
+        raise typer.Exit(status)
     show(rows, False, title=f"Sevenfold on {day or workspace.as_of()}")
     for table, count in sorted(workspace.data_version().quarantined.items()):
         if count:
@@ -99,7 +100,7 @@ def run(
         "Next: `make serve` opens the Dagster UI (http://localhost:3000) and the API"
         " (http://localhost:8000); `sevenfold show churn` lists whom to call first."
     )
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(status)
 
 
 def serve(

@@ -195,7 +195,7 @@ def test_labels_keep_their_names() -> None:
 @pytest.mark.parametrize(
     ("rows", "y", "message"),
     [
-        (100, np.zeros(100), "1 different values"),
+        (100, np.zeros(100), "every outcome is 0"),
         (100, np.arange(100) % 3, "3 different values"),
         (100, np.where(np.arange(100) < 3, 1, 0), "rarer outcome has 3"),
         (100, np.where(np.arange(100) < 50, np.nan, 1.0), "50 missing"),

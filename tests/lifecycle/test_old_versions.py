@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ml.artifacts import DamagedArtifactError
 from ml.estimators.tabular import ColumnMismatchError
 from ml.lifecycle.replay import replay
 from ml.lifecycle.scoring import score
@@ -68,6 +69,18 @@ def test_a_version_with_files_of_another_format_is_named_and_replaced(
         score(scored.on(), EIGHTH, [LAST], "run-3")
     with pytest.raises(OtherFormatError, match=told):
         replay(scored.on(), EIGHTH, "c07", LAST, {})
+    later = scored.ingested(LAST.replace(month=8))
+    trained = train(later, EIGHTH, "run-4")
+    assert promote_if_passed(later, EIGHTH, "me").champion == trained.version
+    score(later, EIGHTH, [LAST.replace(month=8)], "run-5")
+
+
+def test_a_damaged_champion_is_refused_and_replaced(scored: Life) -> None:
+    champion = scored.on().champion(EIGHTH)
+    assert champion is not None
+    (champion.fitted_folder / "weights.json").write_text("[0, 0, 0]")
+    with pytest.raises(DamagedArtifactError, match="is not the file that was written"):
+        score(scored.on(), EIGHTH, [LAST], "run-3")
     later = scored.ingested(LAST.replace(month=8))
     trained = train(later, EIGHTH, "run-4")
     assert promote_if_passed(later, EIGHTH, "me").champion == trained.version

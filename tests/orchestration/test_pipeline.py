@@ -123,6 +123,8 @@ def test_bad_data_stop_the_model_and_not_the_run(life: Life) -> None:
     assert step.scored is False
     assert "table invoice_lines failed its quality verdict" in (step.problem or "")
     assert "sevenfold quality accept invoice_lines" in (step.problem or "")
+    assert step.to_mend
+    assert not step.failed
 
 
 class BrokenMethod(RepeatOrderMethod):
@@ -140,6 +142,7 @@ def test_a_model_that_fails_is_a_row_of_its_own_and_the_others_go_on(life: Life)
     prepare_dagster_home(workspace.settings)
     [failed, whole] = run_pipeline(workspace, list(registry.values()), None, lambda _: None)
     assert failed.failed
+    assert failed.to_mend
     assert "ZeroDivisionError: division by zero" in (failed.problem or "")
     assert whole == Step(EIGHTH.name, trained=True, scored=True)
     rows = run_table(

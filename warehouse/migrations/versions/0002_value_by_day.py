@@ -16,8 +16,17 @@ UNIQUE = "uq_model_value_model_as_of_model_version_basis"
 
 def upgrade() -> None:
     op.add_column("model_value", sa.Column("as_of", sa.Date(), nullable=True))
-    # The moment of measuring is all that older rows tell of it.
-    op.execute("UPDATE model_value SET as_of = date(measured_at)")
+    # A backtest knows outcomes up to its training's day; what was live was measured with the
+    # performance of its run. Where neither is there, the day of measuring is all that is left.
+    op.execute(
+        "UPDATE model_value SET as_of = coalesce("
+        " CASE WHEN basis = 'backtest' THEN (SELECT v.known_through FROM model_versions v"
+        "   WHERE v.version = model_value.model_version) END,"
+        " (SELECT max(p.as_of) FROM performance p WHERE p.model = model_value.model"
+        "   AND p.model_version = model_value.model_version AND p.basis = model_value.basis"
+        "   AND p.run_id = model_value.run_id),"
+        " date(measured_at))"
+    )
     op.execute(
         "DELETE FROM model_value WHERE id NOT IN"
         " (SELECT max(id) FROM model_value GROUP BY model, as_of, model_version, basis)"
