@@ -87,13 +87,15 @@ class Predictor:
     def _stored(
         self, spec: ModelSpec, query: Any, artifact: Artifact
     ) -> tuple[list[Mapping[str, Any]], date, str]:
-        entity = self.workspace.method(spec).entity_of(query)
+        method = self.workspace.method(spec)
+        entity = method.entity_of(query)
         found: list[Mapping[str, Any]] = []
         if entity is not None:
             with reading(self.workspace.engine) as connection:
                 there = online.get(connection, spec.name, [entity]).get(entity)
             if there is not None:
-                if there.schema_hash != artifact.manifest["schema_hash"]:
+                same = there.schema_hash == artifact.manifest["schema_hash"]
+                if not (same or method.reads_by_name):
                     raise Problem(
                         409,
                         "feature_schema_mismatch",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LEAST_PERIODS = 40
 """24 to fit, and as many again as a judged quarter needs beside them."""
+ALL_CHANNELS = "all channels"
+"""The online features' key: a split needs what every channel gets now."""
 
 
 class FittedBudget:
@@ -45,6 +47,8 @@ class FittedBudget:
 
 class BudgetMethod(Method):
     """Contributions with carry-over and saturation; a split within bounds around today's."""
+
+    reads_by_name = True
 
     def learn(self, data: Snapshot, as_of: date) -> FittedBudget:
         panel = self._panel(data, as_of)
@@ -168,14 +172,17 @@ class BudgetMethod(Method):
             split = mix.allocate(query.total, query.periods, bounds or None)
         except InfeasibleBudgetError as error:
             raise QueryError(str(error), "/bounds") from error
-        per_period = split / query.periods
-        current = mix.current_
+        # Before the first scoring today's amounts are those of the training.
+        current = _plain(mix.current_)
+        if stored:
+            known = stored[0]["features"]["current_amounts"]
+            current |= {name: known[name] for name in mix.channels_ if name in known}
         yearly = _yearly(fitted)
-        marginal = mix.marginal_return(per_period)
+        marginal = mix.marginal_return(current)
         decisions = [
             {
                 "channel": channel,
-                "current_amount": round(float(current[channel]) * query.periods, 2),
+                "current_amount": current[channel] * query.periods,
                 "recommended_amount": float(split[channel]),
                 **{name: float(values[channel]) for name, values in yearly.items()},
                 "marginal_return": float(marginal[channel]),
@@ -184,25 +191,24 @@ class BudgetMethod(Method):
         ]
         return Answer(
             decisions,
+            stored=["current_amounts"] if stored else [],
             given=["total", "periods", *(["bounds"] if query.bounds else [])],
             detail={
                 "frequency": fitted.facts["frequency"],
                 "outcome": fitted.facts["outcome"],
                 "expected_outcome": mix.expected(split, query.periods),
+                "marginal_return_of_split": _plain(mix.marginal_return(split / query.periods)),
             },
         )
 
     def entity_of(self, query: Any) -> str | None:
-        return None
+        return ALL_CHANNELS
 
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        recent = current_amounts(inputs["spend"])
-        return pd.DataFrame(
-            {
-                "entity": recent.index.astype(str),
-                "features": [{"current_amount": float(amount)} for amount in recent],
-            }
-        )
+        current = _plain(current_amounts(inputs["spend"]))
+        # A mean over other channels beside it may differ in its last bit: those decided on win.
+        current |= _plain(decisions.set_index("channel")["current_amount"])
+        return pd.DataFrame({"entity": [ALL_CHANNELS], "features": [{"current_amounts": current}]})
 
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         return inputs["spend"].reset_index(drop=True)
@@ -241,6 +247,10 @@ class BudgetMethod(Method):
                 "gain_high": high,
             }
         )
+
+
+def _plain(values: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items()}
 
 
 def _yearly(fitted: FittedBudget) -> dict[str, pd.Series]:

@@ -91,11 +91,13 @@ class Method(ABC):
 
     ``dated_by`` names the column of a judged frame that says which day a row is about. ``format``
     numbers the files that ``Fitted.save`` writes: it rises when they change in a way that ``load``
-    cannot follow, so that versions from before are refused in words.
+    cannot follow, so that versions from before are refused in words. ``reads_by_name`` says that
+    ``answer`` looks stored features up by name, so that others beside them do no harm.
     """
 
     dated_by: ClassVar[str] = "as_of"
     format: ClassVar[int] = 1
+    reads_by_name: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec, settings: MlSettings | None = None) -> None:
         self.spec = spec
@@ -111,6 +113,10 @@ class Method(ABC):
     @abstractmethod
     def load(self, folder: Path) -> Fitted:
         """What ``Fitted.save`` wrote."""
+
+    def format_of(self, folder: Path, stamped: int) -> int:
+        """The format of a version's files, where the number stamped on it does not say it all."""
+        return stamped
 
     @abstractmethod
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:

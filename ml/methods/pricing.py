@@ -45,8 +45,12 @@ class PricingMethod(Method):
         return evidence_in(data).learn(data, as_of)
 
     def load(self, folder: Path) -> FittedPrices:
-        quoted = (folder / "quote_response.json").is_file()
-        return (QuotesEvidence() if quoted else LinesEvidence()).load(folder)
+        return (QuotesEvidence() if _quoted(folder) else LinesEvidence()).load(folder)
+
+    def format_of(self, folder: Path, stamped: int) -> int:
+        # From 1 to 2 only the files of quotes changed; those of lines are as they were.
+        changed = _quoted(folder) and not (folder / "win_slopes.json").is_file()
+        return stamped if changed else max(stamped, 2)
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
         return {day: {"prices": evidence_in(data).prices(data, day)} for day in days}
@@ -186,6 +190,10 @@ class PricingMethod(Method):
 def evidence_in(data: Snapshot) -> PriceEvidence:
     """Lines where the source has them: what was bought says more than what was offered."""
     return LinesEvidence() if "invoice_lines" in data.tables else QuotesEvidence()
+
+
+def _quoted(folder: Path) -> bool:
+    return (folder / "quote_response.json").is_file()
 
 
 def _curve(

@@ -15,30 +15,34 @@ from ml.methods.price_evidence import KEYS
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
+ANSWER_DAYS = 90
+"""An answer without a date counts as known so many days after the offer."""
 _OPTIONAL = ("client_id", "quantity", "unit_cost", "decided_on")
 
 
 def offers(data: Snapshot, as_of: date) -> pd.DataFrame:
     """One row a quote known by ``as_of``, oldest first.
 
-    ``won`` is 1.0, 0.0, or NaN while open. Known at quoting: ``typical_price`` (the rate for
-    everyone on that day; without one the median of the service's quotes of the year up to the
-    offer), ``relative_price`` and ``relative_cost`` (logarithms over it), ``relative_quantity`` and
-    ``against_client`` (the same for units, over the service's median and over the client's own
-    earlier mean), ``past_price`` (mean relative price of the client's earlier offers),
-    ``past_quotes`` and ``past_share`` (offers that the client had decided before, and the share it
-    took), ``month``, ``period`` (month and year) and ``day`` (in years since 2000).
+    ``won`` is 1.0, 0.0, or NaN while open; an answer without a date is open for ``ANSWER_DAYS``,
+    since nobody can say when it came. Known at quoting: ``typical_price`` (the rate for everyone
+    that was known and held on that day; without one the median of the service's quotes of the year
+    up to the offer), ``relative_price`` and ``relative_cost`` (logarithms over it),
+    ``relative_quantity`` and ``against_client`` (the same for units, over the service's median and
+    over the client's own earlier mean), ``past_price`` (mean relative price of the client's earlier
+    offers), ``past_quotes`` and ``past_share`` (offers that the client had decided before, by a
+    date, and the share it took), ``month``, ``period`` (month and year) and ``day`` (in years since
+    2000).
     """
     held = data.columns("quotes")
-    columns = ["service_id", "quoted_on", "quoted_price", "won"]
+    columns = ["quote_id", "service_id", "quoted_on", "quoted_price", "won"]
     columns += [name for name in _OPTIONAL if name in held]
     rows: pd.DataFrame = data.as_of("quotes", as_of, columns).to_pandas()
     rows = rows[rows["quoted_price"] > 0].copy()
-    for name in ("quoted_on", "decided_on"):
-        rows[name] = pd.to_datetime(rows[name]) if name in rows else pd.NaT
-    rows["won"] = rows["won"].astype("float64")
-    # An answer without a date cannot have come before the offer.
-    rows["decided_on"] = rows["decided_on"].fillna(rows["quoted_on"]).where(rows["won"].notna())
+    rows["quoted_on"] = pd.to_datetime(rows["quoted_on"])
+    rows["decided_on"] = _days(rows, "decided_on", like="quoted_on")
+    recent = rows["quoted_on"] > pd.Timestamp(as_of) - pd.Timedelta(days=ANSWER_DAYS)
+    rows["won"] = rows["won"].astype("float64").mask(recent & rows["decided_on"].isna())
+    rows["decided_on"] = rows["decided_on"].where(rows["won"].notna())
     if "client_id" not in rows:
         rows["client_id"] = None
     rows["client_id"] = rows["client_id"].astype("str")
@@ -49,9 +53,9 @@ def offers(data: Snapshot, as_of: date) -> pd.DataFrame:
     costs = service_costs(data, as_of)
     if costs is not None:
         rows["unit_cost"] = rows["unit_cost"].fillna(rows["service_id"].map(costs))
-    rows = rows.sort_values(["quoted_on", "service_id", "client_id"], kind="stable")
+    rows = rows.sort_values(["quoted_on", "service_id", "client_id", "quote_id"], kind="stable")
     rows = rows.reset_index(drop=True)
-    rows["typical_price"] = _listed(data, as_of, rows).fillna(_trailing(rows, "quoted_price"))
+    rows["typical_price"] = _listed(data, rows).fillna(_trailing(rows, "quoted_price"))
     return _known_at_quoting(rows)
 
 
@@ -83,7 +87,7 @@ def _known_at_quoting(rows: pd.DataFrame) -> pd.DataFrame:
     rows["month"] = rows["quoted_on"].dt.month.astype("str")
     rows["period"] = rows["quoted_on"].dt.to_period("M").astype("str")
     rows["day"] = (rows["quoted_on"] - pd.Timestamp(2000, 1, 1)).dt.days / 365.25
-    answers = rows.loc[rows["won"].notna(), ["client_id", "decided_on", "won"]]
+    answers = rows.loc[rows["decided_on"].notna(), ["client_id", "decided_on", "won"]]
     answers = answers.sort_values("decided_on", kind="stable")
     by_client = answers.groupby("client_id")["won"]
     answers["past_quotes"] = by_client.cumcount() + 1.0
@@ -102,31 +106,48 @@ def _known_at_quoting(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _listed(data: Snapshot, day: date, rows: pd.DataFrame) -> pd.Series:
-    """The rate for everyone that held on the day of each offer; NaN where there is none."""
+def _days(rows: pd.DataFrame, name: str, like: str) -> pd.Series:
+    """A column of days, empty where the source has none; of one type, or they cannot be joined."""
+    if name in rows:
+        return pd.to_datetime(rows[name]).astype(rows[like].dtype)
+    return pd.Series(pd.NaT, index=rows.index, dtype=rows[like].dtype)
+
+
+def _listed(data: Snapshot, rows: pd.DataFrame) -> pd.Series:
+    """The rate for everyone that was known and held on the day of each offer, else NaN."""
     none = pd.Series(np.nan, index=rows.index)
     if "rates" not in data.tables:
         return none
     held = data.columns("rates")
     columns = ["service_id", "valid_from", "unit_price"]
     columns += [name for name in ("client_id", "valid_to") if name in held]
-    rates: pd.DataFrame = data.as_of("rates", day, columns).to_pandas()
+    # Every version of a rate: an offer saw the one that counted on its own day.
+    rates: pd.DataFrame = data.read("rates", columns).to_pandas()
     if "client_id" in rates:
         rates = rates[rates["client_id"].isna()]
-    rates = rates[rates["unit_price"] > 0]
-    if rates.empty:
-        return none
-    for name in ("valid_from", "valid_to"):
-        rates[name] = pd.to_datetime(rates[name]) if name in rates else pd.NaT
-    found = pd.merge_asof(
-        rows[["quoted_on", "service_id"]],
-        rates.sort_values("valid_from", kind="stable").drop(columns="client_id", errors="ignore"),
-        left_on="quoted_on",
-        right_on="valid_from",
-        by="service_id",
+    rates = rates[(rates["unit_price"] > 0) & rates["service_id"].isin(rows["service_id"])].copy()
+    rates["valid_from"] = pd.to_datetime(rates["valid_from"]).astype(rows["quoted_on"].dtype)
+    for name in ("valid_to", "known_at", "version_from", "version_to"):
+        rates[name] = _days(rates, name, like="valid_from")
+    offered = rows[["service_id", "quoted_on"]].drop_duplicates()
+    found = offered.merge(rates, on="service_id")
+    on = found["quoted_on"]
+    counted = (
+        (found["valid_from"] <= on)
+        & (found["known_at"] <= on)
+        & ~(found["version_from"] > on)
+        & ~(found["version_to"] <= on)
     )
-    over = (found["valid_to"] < found["quoted_on"]).to_numpy()
-    return found["unit_price"].mask(over).set_axis(rows.index)
+    # The newest rate replaces those before it, even once it has ended itself.
+    newest = found[counted].sort_values("valid_from", kind="stable")
+    newest = newest.drop_duplicates(["service_id", "quoted_on"], keep="last")
+    price = newest["unit_price"].mask(newest["valid_to"] < newest["quoted_on"])
+    looked_up = rows[["service_id", "quoted_on"]].merge(
+        newest[["service_id", "quoted_on"]].assign(unit_price=price),
+        on=["service_id", "quoted_on"],
+        how="left",
+    )
+    return looked_up["unit_price"].set_axis(rows.index)
 
 
 def _earlier_mean(rows: pd.DataFrame, column: str) -> pd.Series:
