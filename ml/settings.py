@@ -42,7 +42,7 @@ class MlSettings(BaseSettings):
     )
     review_cost: float = Field(8.0, ge=0, description="Cost of reviewing one suspected leak.")
     leak_reviews: int = Field(
-        50, ge=1, description="Suspected leaks a month that somebody reviews."
+        20, ge=1, description="Suspected leaks a month that somebody reviews: one a working day."
     )
     max_price_change: float = Field(
         0.1, gt=0, le=1, description="Largest recommended price change, as a share."

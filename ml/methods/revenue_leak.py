@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods.leak_data import leak_frames, with_injected_errors
+from ml.methods.leak_data import injected_copies, known_ids, leak_frames
+from ml.methods.leak_review import (
+    EXPECTED,
+    found_wherever_one_stops,
+    reviewed,
+    top_of_each_list,
+    with_expected,
+)
 from ml.methods.method import (
     Answer,
     Comparison,
@@ -25,9 +32,8 @@ if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
 LEAST_LINES = 500
+CORRECTIONS = "later corrections"
 ITEM = ["item_kind", "item_id"]
-EXPECTED = "expected_amount"
-"""Chance times amount: the order in which reviewing recovers most; rules alone have no chance."""
 
 
 class RevenueLeakMethod(Method):
@@ -78,50 +84,63 @@ class RevenueLeakMethod(Method):
     def judge(
         self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
     ) -> Judged | None:
-        """Against corrections that came later; None where the source records none."""
+        """Against corrections that came later; None where the source records none.
+
+        A leak counts on the days on which it was in the books and not yet put right.
+        """
         days = sorted(day for day in set(decisions["as_of"]) if day < through)
+        if not days:
+            return None
+        horizon = timedelta(days=self.spec.horizon_days)
+        later = leak_frames(data, through, since=days[0] - 2 * horizon)
+        found = self._scored(fitted, later, days[0], False)
+        # an honest credit names a line too, which was never short of money
+        found = found[found["corrected_by"].notna() & (found["amount"] > 0)]
         judged = []
         for day in days:
-            since = day - timedelta(days=2 * self.spec.horizon_days)
-            later = self._scored(fitted, leak_frames(data, through, since=since), day, False)
-            # an honest credit names a line too, which was never short of money
-            corrected = later[later["corrected_by"].notna() & (later["amount"] > 0)]
-            # what was corrected before the decision was no longer open
-            known = self._scored(fitted, leak_frames(data, day, since=since), day, False)
-            known = known[known["corrected_by"].notna()]
-            fresh = corrected[~corrected["item_id"].isin(known["item_id"])]
-            if fresh.empty:
-                continue
-            judged.append(self._with_outcome(decisions[decisions["as_of"] == day], fresh, day))
+            lines, items = known_ids(data, day, since=day - horizon)
+            at_hand = _among(found["item_id"], items)
+            fresh = found[at_hand & ~_among(found["corrected_by"], lines)]
+            if not fresh.empty:
+                today = decisions[decisions["as_of"] == day]
+                judged.append(self._with_outcome(today, fresh, day))
         if not judged:
             return None
-        return Judged(pd.concat(judged, ignore_index=True), "later corrections")
+        return Judged(pd.concat(judged, ignore_index=True), CORRECTIONS)
 
     def compare(self, judged: Judged) -> Comparison:
-        frame = judged.frame
+        frame = with_expected(judged.frame)
         return Comparison(
-            ours=self._found(frame, EXPECTED),
-            baseline=self._found(frame, "baseline"),
+            ours=_found(frame, EXPECTED, judged.basis),
+            baseline=_found(frame, "baseline", judged.basis),
             rows=len(frame),
             basis=judged.basis,
         )
 
     def value(self, judged: Judged) -> Value:
-        """What reviewers of the top findings recover, less what their time costs."""
-        if judged.basis != "later corrections":
+        """What reviewers recover of what they get to, less what their time costs."""
+        if judged.basis != CORRECTIONS:
             return Value(None, reason="the source records no corrections that would confirm a leak")
         settings = self.settings
-        worth = {}
-        count = settings.leak_reviews * (self.spec.horizon_days // 30)
+        frame, worth, looked_at = with_expected(judged.frame), {}, {}
         for ranking in (EXPECTED, "baseline"):
-            chosen = self._reviewed(judged.frame, ranking, count)
+            chosen = reviewed(
+                frame,
+                ranking,
+                a_month=settings.leak_reviews,
+                least=settings.review_cost / max(settings.recovery_rate, 1e-9),
+                last_days=self.spec.horizon_days,
+            )
             recovered = settings.recovery_rate * float(chosen["outcome"].sum())
             worth[ranking] = recovered - settings.review_cost * len(chosen)
+            looked_at[ranking] = len(chosen)
         return Value(
             amount=worth[EXPECTED],
             baseline_amount=worth["baseline"],
             assumptions={
-                "leak_reviews": f"{settings.leak_reviews} a month over 90 days",
+                "leak_reviews": f"{settings.leak_reviews} a month; as long as a finding's expected"
+                f" recovery is above the cost of its review: {looked_at[EXPECTED]} in our order,"
+                f" {looked_at['baseline']} by amount alone",
                 "recovery_rate": settings.recovery_rate,
                 "review_cost": settings.review_cost,
                 "confirmed_by": "a later correction in the books",
@@ -192,46 +211,44 @@ class RevenueLeakMethod(Method):
         return pd.concat([frame, unseen], ignore_index=True)
 
     def _on_injected(self, model: Any, data: Snapshot, as_of: date) -> Judged:
-        """Known errors planted into a copy of the last 90 days: is their value found?"""
+        """Known errors planted into copies of the last 90 days: is their value found?"""
         since = as_of - timedelta(days=self.spec.horizon_days)
         frames = leak_frames(data, as_of, since=since - timedelta(days=self.spec.horizon_days))
-        lines, planted = with_injected_errors(frames["lines"], since)
-        scored = self._scored(model, {**frames, "lines": lines}, as_of, False)
-        amounts = planted.set_index("item_id")["amount"]
-        frame = scored[ITEM].assign(
-            score=scored["score"],
-            leak_amount=scored["amount"],
-            baseline=scored["amount"],
-            outcome=scored["item_id"].map(amounts).fillna(0.0),
-            as_of=as_of,
-        )
-        return Judged(frame, "errors injected into a copy")
-
-    def _reviewed(self, frame: pd.DataFrame, ranking: str, count: int | None) -> pd.DataFrame:
-        """Each day's top ``count`` findings; by default as many as were really leaks."""
         parts = []
-        frame = frame.assign(**{EXPECTED: frame["score"] * frame["leak_amount"]})
-        for _, day in frame.groupby("as_of"):
-            most = int((day["outcome"] > 0).sum()) if count is None else count
-            ranked = day[day[ranking] > 0].sort_values(
-                [ranking, "item_id"], ascending=[False, True]
+        for copy, (lines, planted) in enumerate(injected_copies(frames["lines"], since)):
+            scored = self._scored(model, {**frames, "lines": lines}, as_of, False)
+            amounts = planted.set_index("item_id")["amount"]
+            parts.append(
+                scored[ITEM].assign(
+                    score=scored["score"],
+                    leak_amount=scored["amount"],
+                    baseline=scored["amount"],
+                    outcome=scored["item_id"].map(amounts).fillna(0.0),
+                    as_of=as_of,
+                    copy=copy,
+                )
             )
-            parts.append(ranked.head(most))
-        return pd.concat(parts)
+        return Judged(pd.concat(parts, ignore_index=True), "errors injected into a copy")
 
-    def _found(self, frame: pd.DataFrame, ranking: str) -> dict[str, float]:
-        chosen = self._reviewed(frame, ranking, None)
-        total = float(frame["outcome"].sum())
-        return {
-            "leaked_value_found": float(chosen["outcome"].sum()) / total if total else 0.0,
-            "precision_at_k": float((chosen["outcome"] > 0).mean()) if len(chosen) else 0.0,
-        }
+
+def _found(frame: pd.DataFrame, ranking: str, basis: str) -> dict[str, float]:
+    chosen = top_of_each_list(frame, ranking)
+    total = float(frame["outcome"].sum())
+    value = found_wherever_one_stops(frame, ranking, basis != CORRECTIONS)
+    return {
+        "leaked_value_found": value / total if total else 0.0,
+        "precision_at_k": float((chosen["outcome"] > 0).mean()) if len(chosen) else 0.0,
+    }
 
 
 _LINE_FIELDS = (
     *("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price", "amount"),
     "invoice_id",
 )
+
+
+def _among(few: pd.Series, many: pd.Series) -> pd.Series:
+    return few.isin(many[many.isin(few.tolist())].tolist())
 
 
 def _estimator_arguments(frames: Frames) -> dict[str, pd.DataFrame | None]:
