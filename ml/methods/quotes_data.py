@@ -88,6 +88,8 @@ def _known_at_quoting(rows: pd.DataFrame) -> pd.DataFrame:
     rows["period"] = rows["quoted_on"].dt.to_period("M").astype("str")
     rows["day"] = (rows["quoted_on"] - pd.Timestamp(2000, 1, 1)).dt.days / 365.25
     answers = rows.loc[rows["decided_on"].notna(), ["client_id", "decided_on", "won"]]
+    if answers.empty:  # pandas cannot join on texts of which there are none
+        return rows.assign(past_quotes=0.0, past_share=np.nan)
     answers = answers.sort_values("decided_on", kind="stable")
     by_client = answers.groupby("client_id")["won"]
     answers["past_quotes"] = by_client.cumcount() + 1.0
@@ -126,6 +128,8 @@ def _listed(data: Snapshot, rows: pd.DataFrame) -> pd.Series:
     if "client_id" in rates:
         rates = rates[rates["client_id"].isna()]
     rates = rates[(rates["unit_price"] > 0) & rates["service_id"].isin(rows["service_id"])].copy()
+    if rates.empty:
+        return none
     rates["valid_from"] = pd.to_datetime(rates["valid_from"]).astype(rows["quoted_on"].dtype)
     for name in ("valid_to", "known_at", "version_from", "version_to"):
         rates[name] = _days(rates, name, like="valid_from")
@@ -139,6 +143,8 @@ def _listed(data: Snapshot, rows: pd.DataFrame) -> pd.Series:
         & ~(found["version_to"] <= on)
     )
     # The newest rate replaces those before it, even once it has ended itself.
+    if not counted.any():
+        return none
     newest = found[counted].sort_values("valid_from", kind="stable")
     newest = newest.drop_duplicates(["service_id", "quoted_on"], keep="last")
     price = newest["unit_price"].mask(newest["valid_to"] < newest["quoted_on"])

@@ -16,7 +16,7 @@ from ml.lifecycle.workspace import Workspace
 from ml.methods import quotes_data
 from ml.methods.pricing import PricingMethod
 from ml.models import default_registry
-from ml.refusals import OtherFormatError
+from ml.refusals import NotEnoughDataError, OtherFormatError
 from tests.methods.test_quotes import LAST, offers
 from tests.small_firm import Firm, write_csv
 
@@ -146,6 +146,20 @@ def test_a_rate_known_late_does_not_replace_a_newer_one(ingested: Opens) -> None
     ]
     found = quotes_data.offers(ingested(quotes=quotes, rates=rates).snapshot(), LAST)
     assert found["typical_price"].tolist() == [100.0, 120.0]
+
+
+@pytest.mark.parametrize("with_rates", [False, True])
+def test_a_day_before_any_quote_has_no_prices_and_too_little_to_learn(
+    ingested: Opens, with_rates: bool
+) -> None:
+    rate = {"service_id": "audit", "valid_from": dt.date(2025, 1, 3), "unit_price": 90.0}
+    tables = {"quotes": daily()} | ({"rates": [rate]} if with_rates else {})
+    workspace = ingested(**tables)
+    method, data = PricingMethod(workspace.registry["pricing"], workspace.ml), workspace.snapshot()
+    for day, prices in ((dt.date(2024, 12, 1), 0), (dt.date(2025, 1, 1), 1)):
+        assert len(method.inputs(data, [day])[day]["prices"]) == prices
+        with pytest.raises(NotEnoughDataError, match="there are 0 up to"):
+            method.learn(data, day)
 
 
 def test_offers_come_in_one_order_whatever_the_files(ingested: Opens) -> None:
