@@ -13,6 +13,7 @@ from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import OtherFormatError
 from warehouse.database import reading
+from warehouse.objects import StoreError
 from warehouse.repositories import models, online
 
 
@@ -47,6 +48,12 @@ class Predictor:
                 return held
             raise Problem(
                 503, "artifact_damaged", f"The champion of {spec.title} is damaged."
+            ) from error
+        except StoreError as error:
+            if held is not None:
+                return held
+            raise Problem(
+                503, "store_unreachable", f"The champion of {spec.title} cannot be read now."
             ) from error
         try:
             return artifact, self.workspace.fitted(spec, artifact)

@@ -44,6 +44,7 @@ CODES = {
     "not_scored": "The model has no stored decisions yet.",
     "query_not_answerable": "The question is well formed, but the model cannot answer it; `errors`"
     " points at the reason.",
+    "store_unreachable": "The object store does not answer as it should: ask again later.",
     "unknown_entity": "The newest scored day has no decision on that id.",
     "unknown_model": "There is no model of that name.",
 }

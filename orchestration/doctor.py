@@ -16,6 +16,7 @@ from ml.artifacts import DamagedArtifactError
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import OtherFormatError, Refusal
 from warehouse.database import reading
+from warehouse.objects import Objects, StoreError, remote
 from warehouse.repositories import verdicts
 from warehouse.settings import WarehouseSettings
 
@@ -51,6 +52,10 @@ def examine() -> list[Finding]:
         mend = "check SEVENFOLD_WAREHOUSE_URL and that the database runs"
         return [*findings, Finding("warehouse", "broken", cause, mend)]
     findings.append(Finding("warehouse", "well", workspace.engine.dialect.name))
+    store = _store(settings)
+    findings += store
+    if any(finding.state != "well" for finding in store):
+        return findings
     looks: list[Callable[[Workspace], list[Finding]]] = [_data, _quality, _champions]
     return findings + [finding for look in looks for finding in look(workspace)]
 
@@ -68,6 +73,17 @@ def _disk(settings: WarehouseSettings) -> Finding:
     if free >= LEAST_FREE_GIB:
         return Finding("disk", "well", f"{free:.0f} GiB free")
     return Finding("disk", "broken", f"{free:.1f} GiB free", "make room, or run `sevenfold purge`")
+
+
+def _store(settings: WarehouseSettings) -> list[Finding]:
+    if not remote(settings.store):
+        return []
+    try:
+        Objects(settings.store).require()
+    except StoreError as error:
+        mend = "check SEVENFOLD_STORE and the variables of its endpoint and credentials"
+        return [Finding("store", "broken", str(error), mend)]
+    return [Finding("store", "well", settings.store)]
 
 
 def _data(workspace: Workspace) -> list[Finding]:

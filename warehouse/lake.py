@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse import duck
-from warehouse.objects import StoreError, remote
+from warehouse.objects import StoreError, in_one_line, remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
     from duckdb import DuckDBPyConnection
+
+
+OPEN_VERSIONS = 64
+"""How many versions of tables of an object store are held open."""
 
 
 class LakeError(StoreError):
@@ -45,6 +49,7 @@ class Lake:
         self.root = str(root).rstrip("/")
         self.retention_days = retention_days
         self.storage_options = dict(storage_options or {})
+        self._known: dict[tuple[str, int], DeltaTable] = {}
 
     @property
     def local(self) -> bool:
@@ -81,7 +86,7 @@ class Lake:
         opened = self._open(table, version)
         if not self.local:
             view = f"lake_{table.replace('/', '_')}_{version}"
-            connection.register(view, opened.to_pyarrow_dataset())
+            connection.register(view, _in_order(opened.to_pyarrow_dataset()))
             return duck.name(view)
         files = sorted(Path(uri.removeprefix("file://")).as_posix() for uri in opened.file_uris())
         if not files:
@@ -150,6 +155,18 @@ class Lake:
         return int(self._open(table, None).version())
 
     def _open(self, table: str, version: int | None) -> DeltaTable:
+        if self.local or version is None:
+            return self._load(table, version)
+        # A version never changes, and over a network each opening costs several requests.
+        known = self._known.get((table, version))
+        if known is None:
+            known = self._load(table, version)
+            if len(self._known) >= OPEN_VERSIONS:
+                self._known.clear()
+            self._known[table, version] = known
+        return known
+
+    def _load(self, table: str, version: int | None) -> DeltaTable:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -162,7 +179,8 @@ class Lake:
         except (DeltaError, OSError) as error:
             wanted = "its head" if version is None else f"version {version}"
             raise LakeError(
-                f"table {table!r} cannot be read at {wanted} under {self.root}: {error}"
+                f"table {table!r} cannot be read at {wanted} under {self.root}:"
+                f" {in_one_line(error)}"
             ) from error
 
     def _write(
@@ -179,18 +197,29 @@ class Lake:
 
         days = f"interval {self.retention_days} days"
         schema_mode = "merge" if mode == "append" or predicate else "overwrite"
-        write_deltalake(
-            self.uri(table),
-            rows,
-            mode=mode,
-            partition_by=partition_by,
-            predicate=predicate,
-            schema_mode=schema_mode,
-            storage_options=self.storage_options or None,
-            # Delta's own default drops the log, and with it the old versions, after 30 days.
-            configuration={
-                "delta.logRetentionDuration": days,
-                "delta.deletedFileRetentionDuration": days,
-            },
-            commit_properties=CommitProperties(custom_metadata=dict(note)),
-        )
+        try:
+            write_deltalake(
+                self.uri(table),
+                rows,
+                mode=mode,
+                partition_by=partition_by,
+                predicate=predicate,
+                schema_mode=schema_mode,
+                storage_options=self.storage_options or None,
+                # Delta's own default drops the log, and with it the old versions, after 30 days.
+                configuration={
+                    "delta.logRetentionDuration": days,
+                    "delta.deletedFileRetentionDuration": days,
+                },
+                commit_properties=CommitProperties(custom_metadata=dict(note)),
+            )
+        except OSError as error:
+            raise LakeError(f"{self.uri(table)} cannot be written: {in_one_line(error)}") from error
+
+
+def _in_order(dataset: Any) -> Any:
+    """The dataset with its files by name, as in a folder; the log's order may change."""
+    from pyarrow.dataset import FileSystemDataset
+
+    fragments = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
+    return FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)

@@ -7,6 +7,7 @@ delta-rs reads for the lake (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOI
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ SCHEMES = ("s3", "gs", "abfs", "abfss")
 
 class StoreError(RuntimeError):
     """The store cannot be reached or refuses; the message names the URI."""
+
+
+def in_one_line(error: Exception) -> str:
+    """A client's message without its colours, arrows and line breaks."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", str(error)).split())
 
 
 def remote(root: str | Path) -> bool:
@@ -36,6 +42,16 @@ class Objects:
     def uri(self, path: str) -> str:
         """Where an object lies."""
         return f"{self.root}/{path}"
+
+    def require(self) -> None:
+        """Refuse a store that cannot be reached, or that lacks the bucket."""
+        from pyarrow import fs
+
+        with self._named(self.root):
+            store, prefix = self._store()
+            bucket = prefix.split("/")[0]
+            if store.get_file_info(bucket).type is fs.FileType.NotFound:
+                raise FileNotFoundError(f"there is no bucket {bucket!r}")
 
     def files(self) -> dict[str, dt.datetime]:
         """Every object's path and when it was last written."""
@@ -99,7 +115,7 @@ class Objects:
             yield
         except (OSError, ArrowException) as error:
             raise StoreError(
-                f"{uri}: the store does not answer as it should ({' '.join(str(error).split())});"
+                f"{uri}: the store does not answer as it should ({in_one_line(error)});"
                 " check SEVENFOLD_STORE, and the store's own variables for endpoint, region and"
                 " credentials"
             ) from error

@@ -13,6 +13,7 @@ from rich.markup import escape
 from orchestration.commands.output import AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, use_existing_home
 from warehouse.analyst import QueryRefusedError
+from warehouse.objects import StoreError
 from warehouse.repositories.data_versions import OtherSourceError
 from warehouse.repositories.verdicts import NothingToAcceptError
 from warehouse.sources.errors import SourceError
@@ -20,7 +21,7 @@ from warehouse.sources.errors import SourceError
 if TYPE_CHECKING:
     from warehouse.sources.check import TableCheck
 
-MENDABLE = (SourceError, OtherSourceError, NothingToAcceptError, QueryRefusedError)
+MENDABLE = (SourceError, OtherSourceError, NothingToAcceptError, QueryRefusedError, StoreError)
 
 quality = typer.Typer(help="Quality verdicts: see them, or accept a failed rule.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,5 +82,7 @@ def reset(
         typer.confirm(f"Remove everything in {settings.home}?", abort=True)
     shutil.rmtree(settings.home)
     note(f"{settings.home} is empty.")
+    if not Path(settings.store).is_relative_to(settings.home):
+        note(f"Lake and artifacts lie in {settings.store}: remove lake/ and models/ there.")
     if not settings.warehouse_url.startswith("sqlite"):
         note("The warehouse is a server's database: drop its tables there.")
