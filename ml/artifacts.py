@@ -24,10 +24,14 @@ from warehouse.objects import Objects, remote
 MANIFEST = "manifest.json"
 FITTED = "fitted"
 DRAFT = ".draft-"
+JUDGED_BY = ("format", "metrics", "baseline")
+"""What of the manifest is part of a version's name: code that judges otherwise makes another."""
 
 
 class DamagedArtifactError(Refusal):
     """An artifact's files are not those that were written; the message names the file."""
+
+    to_mend = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class ArtifactStore:
                 if path.is_file()
             }
             learned = {name: sum_ for name, sum_ in sums.items() if not name.endswith(".md")}
-            digest = hashlib.sha256(json.dumps(learned).encode()).hexdigest()[:10]
+            named_by = [learned, {name: manifest.get(name) for name in JUDGED_BY}]
+            digest = hashlib.sha256(json.dumps(named_by).encode()).hexdigest()[:10]
             version = f"{model}-{as_of:%Y%m%d}-{digest}"
             full = {**manifest, "model": model, "version": version, "sha256": sums}
             (draft / MANIFEST).write_text(json.dumps(full, indent=2, default=str) + "\n")
