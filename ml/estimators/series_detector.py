@@ -12,6 +12,7 @@ import pandas as pd
 
 from ml.estimators.series_past import (
     nearest_past_windows,
+    next_refresh,
     past_median,
     past_most,
     past_quantiles,
@@ -22,6 +23,7 @@ _WARM_UP = 28
 _MOST_BACK = 3 * 3600
 _FIRST_LIMITS = 50  # rows before the first quantiles of the past
 _HEAD = 20  # gaps between the first rows that tell the frequency
+_FIRST_WINDOW = 118  # rows before the first distance to past windows
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,36 @@ class SeriesDetector:
     def score(self, df: pd.DataFrame) -> np.ndarray:
         """df with observed_at (ascending) and value to scores in [0, 1], shape (rows,).
 
-        0.5 is what one row in a hundred reached in the past; the first 28 rows score 0, as do
-        missing values. Raises ValueError on missing columns or times out of order.
+        0.5 is what one row in a hundred reached in the past; the first :meth:`warm_up` rows score
+        0, as do missing values. Raises ValueError on missing columns or times out of order.
         """
-        strength = self._view(df).strength
-        return np.asarray(strength / (1.0 + strength))
+        return self.judged(df)["score"].to_numpy()
 
     def expected(self, df: pd.DataFrame) -> pd.DataFrame:
         """What each row's past expects: expected_low, expected_high (NaN while warming up), in the
         unit of value, on df's index. About 98 rows in 100 lie within, where nothing changes."""
+        return self.judged(df)[["expected_low", "expected_high"]]
+
+    def judged(self, df: pd.DataFrame) -> pd.DataFrame:
+        """:meth:`score` and :meth:`expected` at once, at the cost of one: score, expected_low and
+        expected_high on df's index."""
         view = self._view(df)
-        return pd.DataFrame({"expected_low": view.low, "expected_high": view.high}, index=df.index)
+        score = np.asarray(view.strength / (1.0 + view.strength))
+        return pd.DataFrame(
+            {"score": score, "expected_low": view.low, "expected_high": view.high}, index=df.index
+        )
+
+    def warm_up(self, df: pd.DataFrame) -> int:
+        """How many rows at the start of this series have too little past to score above 0: 28, or
+        50 to 150 where there are many rows a day; all of a series no longer than 28."""
+        times, _ = _read(df)
+        if len(times) <= _WARM_UP:
+            return len(times)
+        day = _rows_a_day(times)
+        if day is None:
+            return _WARM_UP
+        surprises = [self.window // 2, _FIRST_WINDOW, *([day] if day >= 3 else [])]
+        return next_refresh(min(surprises), _FIRST_LIMITS)
 
     def save(self, folder: Path) -> None:
         """Write the options as JSON into ``folder``; nothing else is learned."""
@@ -79,10 +100,8 @@ class SeriesDetector:
         if len(values) <= _WARM_UP:
             nothing = np.full(len(values), np.nan)
             return _View(np.zeros(len(values)), nothing, nothing)
-        gap = float(np.median(np.diff(times[: _HEAD + 1]).astype("timedelta64[s]").astype(float)))
-        if gap >= 0.5 * _DAY:
-            return _slow(times, values)
-        return self._fast(values, round(_DAY / gap))
+        day = _rows_a_day(times)
+        return _slow(times, values) if day is None else self._fast(values, day)
 
     def _fast(self, values: np.ndarray, day: int) -> _View:
         filled = pd.Series(values).ffill().fillna(0.0).to_numpy()
@@ -133,6 +152,12 @@ def _read(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         )
     values = pd.to_numeric(df["value"]).to_numpy(dtype=np.float64, na_value=np.nan)
     return times, np.where(np.isfinite(values), values, np.nan)
+
+
+def _rows_a_day(times: np.ndarray) -> int | None:
+    """Rows a day of a series with many, None by day or slower."""
+    gap = float(np.median(np.diff(times[: _HEAD + 1]).astype("timedelta64[s]").astype(float)))
+    return None if gap >= 0.5 * _DAY else round(_DAY / gap)
 
 
 def _same_time(values: np.ndarray, day: int) -> np.ndarray:
@@ -188,12 +213,18 @@ def _last_of(values: np.ndarray, weekday: np.ndarray, day: int) -> np.ndarray:
 
 
 def _standing_still(values: np.ndarray) -> np.ndarray:
-    """How odd it is that a value is exactly the one before, by how often that was so."""
+    """How odd it is that a value is exactly the one before, by how often that was so.
+
+    A series that stands still from its warm-up on always did, and what stands still for longer
+    than the warm-up has become usual: neither is an event.
+    """
     same = np.r_[False, values[1:] == values[:-1]]
     before = np.cumsum(same) - same
     run = np.zeros(len(values))
     for at in np.nonzero(same)[0]:
         run[at] = run[at - 1] + 1
+    began = np.arange(len(values)) - run
     # The repeats of the run itself say nothing of how usual repeats are.
-    share = (np.maximum(before - np.maximum(run - 1, 0), 0) + 0.5) / np.arange(1, len(values) + 1)
-    return np.where(same, run * -np.log(np.minimum(share, 1.0)) / 4.6, 0.0)
+    share = (np.maximum(before - np.maximum(run - 1, 0), 0) + 0.5) / (began + 1)
+    event = same & (began >= _WARM_UP) & (run <= _WARM_UP)
+    return np.where(event, run * -np.log(np.minimum(share, 1.0)) / 4.6, 0.0)

@@ -37,6 +37,12 @@ def past_quantiles(
     return out
 
 
+def next_refresh(first: int, least: int) -> int:
+    """The first row with :func:`past_quantiles` of values that are known from row ``first`` on."""
+    behind = first + least // 2 - least
+    return least + _REFRESH * max(0, -(-behind // _REFRESH))
+
+
 def nearest_past_windows(values: np.ndarray, width: int, neighbours: int, most: int) -> np.ndarray:
     """Mean squared distance, as a root, of the last ``width`` values to the nearest past windows.
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ml.artifacts import Artifact
 from ml.drift import DriftRow, check
+from ml.lifecycle.scoring import day_chunks
 from ml.lifecycle.training import JUDGED, REFERENCE
 from ml.lifecycle.workspace import Workspace
 from ml.methods.method import Comparison, Judged, Method, Value
@@ -45,16 +46,16 @@ def check_drift(
     artifact = _require_champion(workspace, spec)
     reference = pd.read_parquet(artifact.folder / REFERENCE)
     method = workspace.method(spec)
-    inputs = method.inputs(data, days)
-    checked = {
-        day: check(
-            reference,
-            method.monitored(inputs[day]),
-            min_rows=workspace.ml.drift_min_rows,
-            false_alarm=workspace.ml.drift_false_alarm,
-        )
-        for day in days
-    }
+    checked = {}
+    for chunk in day_chunks(days):
+        inputs = method.inputs(data, chunk)
+        for day in chunk:
+            checked[day] = check(
+                reference,
+                method.monitored(inputs[day]),
+                min_rows=workspace.ml.drift_min_rows,
+                false_alarm=workspace.ml.drift_false_alarm,
+            )
     with writing(workspace.engine) as connection:
         for day, rows in checked.items():
             found = [
@@ -177,5 +178,5 @@ def _require_champion(workspace: Workspace, spec: ModelSpec) -> Artifact:
 def _day(method: Method, judged: Judged, pick: Any) -> date | None:
     if judged.frame.empty:
         return None
-    day: date = pd.Timestamp(pick(judged.frame[method.dated_by])).date()
+    day: date = pd.Timestamp(pick(method.dates(judged))).date()
     return day

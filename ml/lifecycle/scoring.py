@@ -55,7 +55,7 @@ def score(
     champions = _champions(workspace, spec, days)
     loaded: dict[str, Any] = {}
     done = []
-    for chunk in _chunks(days):
+    for chunk in day_chunks(days):
         inputs = method.inputs(data, chunk)
         for day in chunk:
             artifact, origin = champions[day]
@@ -99,7 +99,8 @@ DAYS_AT_ONCE = 31
 """Days whose inputs are computed together: features of many days cost little more than one's."""
 
 
-def _chunks(days: Sequence[date]) -> list[Sequence[date]]:
+def day_chunks(days: Sequence[date]) -> list[Sequence[date]]:
+    """The days in runs of ``DAYS_AT_ONCE``, so that memory does not grow with their number."""
     return [days[i : i + DAYS_AT_ONCE] for i in range(0, len(days), DAYS_AT_ONCE)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +13,10 @@ import pandas as pd
 from ml.methods.anomaly_answers import answer_features, answer_series
 from ml.methods.anomaly_data import (
     JUDGED_DAYS,
+    DayFrames,
     anomaly_frames,
     judged_since,
+    past_only,
     rolling_gaussian,
 )
 from ml.methods.anomaly_fitted import FEATURES, LEAST_ROWS, FittedAnomaly
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_SERIES = 60
 LEAST_SCORE = 0.4
-"""A little below what one usual row in a hundred reaches; lines and clients under it are no
-finding. On the sample firm it raises about three alerts a day where five may be looked at."""
-STORED_HISTORY = 400
+"""Lines and clients under it are no finding. On the sample firm three usual lines in a hundred
+reach it (.5 one in a hundred), and about three alerts a day of the five that may be looked at."""
 SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 
 
@@ -58,8 +58,8 @@ class AnomalyMethod(Method):
     def load(self, folder: Path) -> FittedAnomaly:
         return FittedAnomaly.load(folder)
 
-    def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
-        return {day: anomaly_frames(data, day) for day in days}
+    def inputs(self, data: Snapshot, days: Sequence[date]) -> Mapping[date, Frames]:
+        return DayFrames(data, days)
 
     def decide(
         self, fitted: FittedAnomaly, inputs: Frames, day: date, reasons: str
@@ -82,11 +82,13 @@ class AnomalyMethod(Method):
             if (as_of - since).days < self.spec.horizon_days:
                 return None
         model = fitted or self.learn(data, since)
-        judged = self._judged(model, data, since, as_of, own_ends=after is None)
+        not_before = None if after is None else after + timedelta(days=1)
+        judged = self._judged(model, data, since, as_of, not_before)
         if judged is None and after is None:
             raise NotEnoughDataError(
-                f"{self.spec.title} needs purchases of the {JUDGED_DAYS} days up to {as_of}, or a"
-                " series, to be judged on"
+                f"{self.spec.title} needs {LEAST_ROWS} purchases up to {since} and some of the"
+                f" {JUDGED_DAYS} days up to {as_of}, or a series in the source of {LEAST_SERIES}"
+                " values, to be judged on"
             )
         return judged
 
@@ -96,7 +98,7 @@ class AnomalyMethod(Method):
         since = decisions["as_of"].min()
         if (through - since).days < self.spec.horizon_days:
             return None
-        return self._judged(fitted, data, since, through)
+        return self._judged(fitted, data, since, through, not_before=since)
 
     def compare(self, judged: Judged) -> Comparison:
         frame = judged.frame
@@ -107,6 +109,13 @@ class AnomalyMethod(Method):
             rows=len(frame),
             basis=judged.basis,
         )
+
+    def dates(self, judged: Judged) -> pd.Series:
+        """Those of lines where there are any: only they are worth money, and a monthly series
+        beside them is judged on years."""
+        lines = judged.frame["subject_kind"] == "line"
+        dates: pd.Series = judged.frame.loc[lines | (not lines.any()), self.dated_by]
+        return dates
 
     def value(self, judged: Judged) -> Value:
         """Amount short or over in alerted lines that the firm corrected later."""
@@ -122,7 +131,7 @@ class AnomalyMethod(Method):
             baseline_amount=found["baseline_alert"],
             assumptions={
                 "alert_budget": f"{self.settings.alert_budget} a day",
-                "days": int(frame["observed_at"].dt.normalize().nunique()),
+                "days": int(self.dates(judged).dt.normalize().nunique()),
                 "counted": "amount of alerted lines that a later line corrects",
             },
         )
@@ -139,10 +148,8 @@ class AnomalyMethod(Method):
         return found
 
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        groups = [
-            (name, rows.tail(STORED_HISTORY))
-            for name, rows in inputs["series"].groupby("series_id", sort=True)
-        ]
+        """All values that the decisions read, so that an answer is the decision's, bit for bit."""
+        groups = list(inputs["series"].groupby("series_id", sort=True))
         return pd.DataFrame(
             {
                 "entity": [name for name, _ in groups],
@@ -160,7 +167,7 @@ class AnomalyMethod(Method):
 
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         """Deviations of the newest lines; where there are none, of each series from its mean."""
-        if len(inputs["lines"]):
+        if len(inputs["lines"]) or not len(inputs["series"]):
             return line_rows(inputs["lines"]).tail(5000)[LINE_FEATURES].reset_index(drop=True)
         latest = inputs["series"].groupby("series_id").tail(90)
         level = latest.groupby("series_id")["value"].transform("mean")
@@ -171,28 +178,29 @@ class AnomalyMethod(Method):
         fitted: FittedAnomaly,
         inputs: Frames,
         since: pd.Timestamp,
-        series_since: Mapping[str, pd.Timestamp] = MappingProxyType({}),
+        series_since: Mapping[str, pd.Timestamp] | None = None,
         naive: bool = False,
     ) -> pd.DataFrame:
         """Every observation since then with score, expectation and alert.
 
-        A series has its own start where ``series_since`` names one; ``naive`` adds the baseline's
-        score and its alerts, as many as ours.
+        With ``series_since`` each series has its own start, and those without one are left out;
+        ``naive`` adds the baseline's score and its alerts, as many as ours.
         """
         from ml.estimators.alerts import alerts
 
         parts = []
         for name, rows in inputs["series"].groupby("series_id"):
+            begin = since if series_since is None else series_since.get(str(name))
+            if begin is None:
+                continue
             rows = rows.reset_index(drop=True)
             part = rows.assign(
-                subject_kind="series",
-                subject_id=str(name),
-                score=fitted.series.score(rows),
-                **fitted.series.expected(rows),
+                subject_kind="series", subject_id=str(name), **fitted.series.judged(rows)
             )
             if naive:
                 part["baseline"] = rolling_gaussian(rows["value"])
-            parts.append(part[part["observed_at"] >= series_since.get(str(name), since)])
+            part = part.iloc[past_only(rows["observed_at"]) :]
+            parts.append(part[part["observed_at"] >= begin])
         lines = inputs["lines"]
         built = row_frames(lines) if fitted.rows and len(lines) else {}
         largest = largest_deviations(lines, built) if naive and built else {}
@@ -203,7 +211,7 @@ class AnomalyMethod(Method):
                 if naive:
                     part["baseline"] = largest[kind].loc[part.index]
                 parts.append(part)
-        scored = pd.concat(parts, ignore_index=True)
+        scored = pd.concat(parts, ignore_index=True) if parts else _no_rows()
         budget = self.settings.alert_budget
         scored["is_alert"] = alerts(scored, budget, LEAST_SCORE)
         if naive:
@@ -220,21 +228,23 @@ class AnomalyMethod(Method):
         data: Snapshot,
         since: date,
         as_of: date,
-        own_ends: bool = False,
+        not_before: date | None = None,
     ) -> Judged | None:
         """What is found of what was injected after ``since``; None where nothing could be.
 
-        With ``own_ends`` a series of which little came since then is judged on its own last values.
+        A series of which little came since then is judged on its own last values, as far as they
+        are not from before ``not_before``.
         """
         frames = anomaly_frames(data, as_of)
         start = pd.Timestamp(since) + pd.Timedelta(days=1)
-        series_since = judged_since(frames["series"], start) if own_ends else {}
+        bound = None if not_before is None else pd.Timestamp(not_before)
+        series_since = judged_since(frames["series"], model.series, start, bound)
         copy, planted = with_injected_anomalies(frames, start, series_since)
-        if planted.empty:
-            return None
         scored = self._scored(model, copy, start, series_since, naive=True)
         scored = scored.merge(planted, on=SUBJECT, how="left")
         scored["outcome"] = scored["outcome"].fillna(0.0)
+        if not (scored["outcome"] > 0).any():  # lines, say, too few to learn from, are not scored
+            return None
         corrected = corrected_lines(data, as_of)
         amount = scored["subject_id"].map(corrected).where(scored["subject_kind"] == "line")
         scored["corrected_amount"] = amount.fillna(0.0)
@@ -251,3 +261,13 @@ class AnomalyMethod(Method):
                 told = fitted.rows[kind].reasons(kept.iloc[places][features])
                 for place, reasons in zip(places, told, strict=True):
                     found[place] = reasons
+
+
+def _no_rows() -> pd.DataFrame:
+    """Scored observations where there are none: a day before the first data."""
+    kinds: dict[str, Any] = {
+        **dict.fromkeys(["subject_kind", "subject_id"], "str"),
+        "observed_at": "datetime64[us]",
+        **dict.fromkeys(["value", "score", "expected_low", "expected_high"], float),
+    }
+    return pd.DataFrame(columns=list(kinds)).astype(kinds)

@@ -34,11 +34,10 @@ def answer_series(
     past = past[past["observed_at"] < times.min()]
     series = pd.concat([past, given.assign(observed_at=times)], ignore_index=True)
     try:
-        scores = fitted.series.score(series)
-        expected = fitted.series.expected(series)
+        judged = fitted.series.judged(series)
     except ValueError as error:
         raise QueryError(str(error), "/observations") from error
-    rows = series.assign(score=scores, **expected).tail(len(given))
+    rows = series.assign(**judged).tail(len(given))
     decisions: list[dict[str, Any]] = [
         {
             **row,

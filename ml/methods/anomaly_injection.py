@@ -31,14 +31,15 @@ def with_injected_anomalies(
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """A copy with anomalies since ``start``, and their subjects (outcome 1).
 
-    A series has its own start where ``series_since`` names one.
+    A series has its own start, and none is planted where ``series_since`` names none.
 
     Lines get a tenfold or tenth price or a tenfold quantity, client days four to eight times
-    their quantities, series a spike or drop of five to nine usual day-to-day changes.
+    their quantities, series a spike or drop of five to nine times what usually lies between a
+    value and the seventh before it (the same weekday's, where there is one a day).
     """
     rng = np.random.default_rng(seed)
     lines, planted = _lines(frames["lines"], start, rng)
-    series, in_series = _series(frames["series"], start, series_since, rng)
+    series, in_series = _series(frames["series"], series_since, rng)
     subjects = pd.concat([planted, in_series], ignore_index=True)
     return {"series": series, "lines": lines}, subjects.assign(outcome=1.0)
 
@@ -100,7 +101,6 @@ def _lines(
 
 def _series(
     series: pd.DataFrame,
-    start: pd.Timestamp,
     since: Mapping[str, pd.Timestamp],
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,8 +108,10 @@ def _series(
     values = copy["value"].to_numpy(dtype=float).copy()
     found = []
     for name, rows in copy.groupby("series_id"):
-        recent = rows.index[rows["observed_at"] >= since.get(str(name), start)].to_numpy()
-        if name == REVENUE or len(recent) < 4 * A_SERIES:
+        if name == REVENUE or str(name) not in since:
+            continue
+        recent = rows.index[rows["observed_at"] >= since[str(name)]].to_numpy()
+        if len(recent) < 4 * A_SERIES:
             continue
         step = float(rows["value"].diff(7).abs().median()) or float(rows["value"].std()) or 1.0
         chosen = rng.choice(recent, A_SERIES, replace=False)

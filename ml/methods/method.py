@@ -119,7 +119,7 @@ class Method(ABC):
         return stamped
 
     @abstractmethod
-    def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
+    def inputs(self, data: Snapshot, days: Sequence[date]) -> Mapping[date, Frames]:
         """What decisions of these days read, each as known by the end of its day."""
 
     @abstractmethod
@@ -152,6 +152,11 @@ class Method(ABC):
     @abstractmethod
     def compare(self, judged: Judged) -> Comparison:
         """The metrics that the spec declares, ours and the baseline's."""
+
+    def dates(self, judged: Judged) -> pd.Series:
+        """The days that the figures and the value are about."""
+        dates: pd.Series = judged.frame[self.dated_by]
+        return dates
 
     @abstractmethod
     def value(self, judged: Judged) -> Value:

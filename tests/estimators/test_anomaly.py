@@ -199,6 +199,33 @@ def test_series_that_often_stands_still_may_do_so() -> None:
     assert np.median(score[100:][repeats[100:]]) < 0.35
 
 
+def test_series_that_never_moved_is_no_event_and_its_first_move_is() -> None:
+    still = daily().assign(value=100.0)
+    assert SeriesDetector().score(still).max() < 0.05
+    still.loc[350, "value"] = 150.0
+    assert np.flatnonzero(SeriesDetector().score(still) > 0.4).tolist() == [350]
+
+
+def test_series_that_stops_moving_is_an_event_until_that_is_usual() -> None:
+    df = daily()
+    df.loc[300:, "value"] = 100.0
+    score = SeriesDetector().score(df)
+    assert score[302:329].min() > 0.5
+    assert score[329:].max() < 0.4
+
+
+@pytest.mark.parametrize("freq", ["D", "h", "6h", "15min", "5min"])
+def test_nothing_scores_in_the_warm_up_and_usual_values_soon_after_it(freq: str) -> None:
+    firsts = []
+    for seed in range(10):
+        values = np.random.default_rng(seed).normal(100, 5, 400)
+        times = pd.date_range("2025-01-01", periods=400, freq=freq)
+        df = pd.DataFrame({"observed_at": times, "value": values})
+        firsts.append(int(np.flatnonzero(SeriesDetector().score(df))[0]))
+    warm_up = SeriesDetector().warm_up(df)
+    assert warm_up <= min(firsts) <= warm_up + 5
+
+
 @pytest.mark.parametrize("series", [daily, hourly])
 def test_expectation_holds_most_usual_values(series: object) -> None:
     df = series()  # type: ignore[operator]
