@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_SERIES = 60
 LEAST_SCORE = 0.4
-"""Lines and clients under it are no finding. On the sample firm three usual lines in a hundred
-reach it (.5 one in a hundred), and about three alerts a day of the five that may be looked at."""
+"""Lines and clients under it are no finding. On the sample firm two to three usual rows in a
+hundred reach it (.5 is one in a hundred), which leaves about three alerts a day of five."""
 SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 
 
