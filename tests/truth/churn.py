@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml.methods.client_data import client_frame
 from ml.methods.clients import KEYS, ClientMethod
 from ml.metrics import auc
 from tests.truth.firms import Firm, Firms
@@ -31,7 +32,7 @@ def oracle(firms: Firms, seed: int) -> Figures:
     """The true probabilities."""
     firm = firms.get(seed, CLIENTS)
     method = _method(firm)
-    frame = method.frame(firm.data, method.labelled_days(firm.data, firm.end)[-3:])
+    frame = client_frame(firm.data, method.labelled_days(firm.data, firm.end)[-3:])
     frame["outcome"] = method.label(firm.data, frame, firm.end).to_numpy()
     return _figures(firm, frame, _true(firm, frame))
 
@@ -41,9 +42,9 @@ def shuffled(firms: Firms, seed: int) -> Figures:
     firm = firms.get(seed, CLIENTS)
     method = _method(firm)
     judged = method.labelled_days(firm.data, firm.end)[-3:]
-    early = method.frame(firm.data, method.labelled_days(firm.data, judged[0]))
+    early = client_frame(firm.data, method.labelled_days(firm.data, judged[0]))
     label = method.label(firm.data, early, judged[0])
-    late = method.frame(firm.data, judged)
+    late = client_frame(firm.data, judged)
     late["outcome"] = method.label(firm.data, late, firm.end).to_numpy()
     drawn = np.random.default_rng(seed).permutation(label)
     estimator = method.spec.estimator_class()()
