@@ -38,7 +38,6 @@ SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 class AnomalyMethod(Method):
     """Scores by each subject's own past; the day's highest within the budget are alerts."""
 
-    dated_by = "observed_at"
     format = 2
 
     def learn(self, data: Snapshot, as_of: date) -> FittedAnomaly:
@@ -114,7 +113,7 @@ class AnomalyMethod(Method):
         """Those of lines where there are any: only they are worth money, and a monthly series
         beside them is judged on years."""
         lines = judged.frame["subject_kind"] == "line"
-        dates: pd.Series = judged.frame.loc[lines | (not lines.any()), self.dated_by]
+        dates: pd.Series = judged.frame.loc[lines | (not lines.any()), "observed_at"]
         return dates
 
     def value(self, judged: Judged) -> Value:

@@ -89,13 +89,12 @@ class Answer:
 class Method(ABC):
     """How one kind of model learns, decides and is judged.
 
-    ``dated_by`` names the column of a judged frame that says which day a row is about. ``format``
-    numbers the files that ``Fitted.save`` writes: it rises when they change in a way that ``load``
-    cannot follow, so that versions from before are refused in words. ``reads_by_name`` says that
-    ``answer`` looks stored features up by name, so that others beside them do no harm.
+    ``format`` numbers the files that ``Fitted.save`` writes: it rises when they change in a way
+    that ``load`` cannot follow, so that versions from before are refused in words.
+    ``reads_by_name`` says that ``answer`` looks stored features up by name, so that others beside
+    them do no harm.
     """
 
-    dated_by: ClassVar[str] = "as_of"
     format: ClassVar[int] = 1
     reads_by_name: ClassVar[bool] = False
 
@@ -155,7 +154,7 @@ class Method(ABC):
 
     def dates(self, judged: Judged) -> pd.Series:
         """The days that the figures and the value are about."""
-        dates: pd.Series = judged.frame[self.dated_by]
+        dates: pd.Series = judged.frame["as_of"]
         return dates
 
     @abstractmethod
