@@ -27,7 +27,7 @@ def _duckdb() -> DuckDBPyConnection:
     """A connection that draws no progress into the results."""
     import duckdb
 
-    return duckdb.connect(config={"enable_progress_bar": "false"})
+    return duckdb.connect().execute("SET enable_progress_bar = false")
 
 
 def write_lines(path: Path, rows: int, changed: bool) -> None:
