@@ -43,18 +43,10 @@ class Predictor:
     ) -> tuple[Artifact, Any]:
         try:
             artifact = self.workspace.artifacts.open(spec.name, version)
-        except DamagedArtifactError as error:
+        except (DamagedArtifactError, StoreError) as error:
             if held is not None:
                 return held
-            raise Problem(
-                503, "artifact_damaged", f"The champion of {spec.title} is damaged."
-            ) from error
-        except StoreError as error:
-            if held is not None:
-                return held
-            raise Problem(
-                503, "store_unreachable", f"The champion of {spec.title} cannot be read now."
-            ) from error
+            raise _unreadable(spec, error) from error
         try:
             return artifact, self.workspace.fitted(spec, artifact)
         except OtherFormatError as error:
@@ -113,6 +105,12 @@ class Predictor:
                 return found, there.as_of, there.data_version
         newest = self.workspace.data_version()
         return found, self.workspace.as_of(newest), newest.snapshot
+
+
+def _unreadable(spec: ModelSpec, error: DamagedArtifactError | StoreError) -> Problem:
+    if isinstance(error, DamagedArtifactError):
+        return Problem(503, "artifact_damaged", f"The champion of {spec.title} is damaged.")
+    return Problem(503, "store_unreachable", f"The champion of {spec.title} cannot be read now.")
 
 
 def _plain(decision: Mapping[str, Any]) -> dict[str, Any]:
