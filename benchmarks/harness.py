@@ -248,7 +248,8 @@ class Benchmark:
         parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
         parser.add_argument("--large", action="store_true", help="sizes that take much longer")
         for name, value in self.full.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", type=_like(value), metavar=value)
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            parser.add_argument(f"--{name.replace('_', '-')}", type=_like(value), metavar=shown)
         given = vars(parser.parse_args())
         sizes = self.sizes(given.pop("quick"), given.pop("large"))
         sizes |= {name: value for name, value in given.items() if value is not None}

@@ -53,6 +53,19 @@ def test_every_benchmark_is_declared_by_its_name() -> None:
     assert [runner.benchmark(name).name for name in cli.NAMES] == list(cli.NAMES)
 
 
+@pytest.mark.parametrize("name", cli.NAMES)
+def test_every_size_is_an_option_of_its_benchmark(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = runner.benchmark(name)
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        chosen.main()
+    shown = capsys.readouterr().out
+    for size in chosen.sizes():
+        assert f"--{size.replace('_', '-')} " in shown
+
+
 def test_tiny_sizes_print_ratios_and_fill_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{cli.BEGIN}\nold figures\n{cli.END}\nafter\n")

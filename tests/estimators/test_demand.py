@@ -14,22 +14,7 @@ from hypothesis import strategies as st
 from ml.estimators.demand import DemandForecaster
 from ml.estimators.demand_backtest import mase_scale
 from ml.estimators.demand_bands import Bands
-from ml.estimators.demand_grid import SeriesError
-
-
-def weekly(
-    name: str = "A", weeks: int = 160, seed: int = 0, noise: float = 8.0, height: float = 40.0
-) -> pd.DataFrame:
-    """A yearly wave around 100, with noise."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(weeks)
-    y = 100 + height * np.sin(2 * np.pi * t / 52.18) + noise * rng.normal(size=weeks)
-    ds = pd.date_range("2023-01-02", periods=weeks, freq="W-MON")
-    return pd.DataFrame({"unique_id": name, "ds": ds, "y": np.maximum(y, 0.0)})
-
-
-def quick(**settings: object) -> DemandForecaster:
-    return DemandForecaster(**{"horizon": 12, "windows": 3, "prophet": False, **settings})
+from tests.estimators.demand_series import quick, weekly
 
 
 @pytest.fixture(scope="module")
@@ -206,73 +191,6 @@ def test_any_series_of_counts_gets_finite_nested_non_negative_forecasts(values: 
     assert np.isfinite(bounds).all()
     assert (bounds >= 0).all()
     assert (np.diff(bounds, axis=1) >= -1e-9).all()
-
-
-# gaps and refusals
-
-
-def test_a_missing_week_counts_as_no_demand() -> None:
-    frame = weekly()
-    lacking = frame.drop(index=[50, 90])
-    zeros = frame.assign(y=frame["y"].where(~frame.index.isin([50, 90]), 0.0))
-    one = quick().fit(lacking, "W-MON", 52).predict(4)
-    pd.testing.assert_frame_equal(one, quick().fit(zeros, "W-MON", 52).predict(4))
-
-
-def test_a_gap_can_be_interpolated_or_refused_by_name() -> None:
-    lacking = weekly().drop(index=[50])
-    filled = weekly()
-    filled.loc[50, "y"] = (filled.loc[49, "y"] + filled.loc[51, "y"]) / 2
-    one = quick(gaps="interpolate").fit(lacking, "W-MON", 52).predict(4)
-    np.testing.assert_allclose(one["yhat"], quick().fit(filled, "W-MON", 52).predict(4)["yhat"])
-    with pytest.raises(SeriesError, match="'A' lacks 1 periods, first 2023-12-18"):
-        quick(gaps="refuse").fit(lacking, "W-MON", 52)
-
-
-def test_a_period_given_twice_is_refused_by_name() -> None:
-    frame = weekly(weeks=20)
-    twice = pd.concat([frame, frame.iloc[[3]]])
-    with pytest.raises(SeriesError, match=r"given more than once, first 2023-01-23.*'A'"):
-        quick().fit(twice, "W-MON", 52)
-
-
-def test_a_date_off_the_grid_is_refused_by_name() -> None:
-    frame = weekly(weeks=20)
-    frame.loc[3, "ds"] = pd.Timestamp("2023-01-25")
-    with pytest.raises(SeriesError, match=r"2023-01-25.* of series 'A' is not a period"):
-        quick().fit(frame, "W-MON", 52)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda f: f.drop(columns="y"), r"columns \['y'\] are missing"),
-        (lambda f: f.iloc[:0], "no rows"),
-        (lambda f: f.assign(y=[np.nan, *f["y"].iloc[1:]]), "missing or infinite in 1 rows"),
-        (lambda f: f.assign(y=[np.inf, *f["y"].iloc[1:]]), "missing or infinite in 1 rows"),
-        (lambda f: f.assign(y="many"), "y must be numeric"),
-        (lambda f: f.assign(unique_id=[None, *f["unique_id"].iloc[1:]]), "may not be missing"),
-    ],
-)
-def test_frames_that_cannot_be_meant_are_refused(change: object, message: str) -> None:
-    with pytest.raises(SeriesError, match=message):
-        quick().fit(change(weekly(weeks=20)), "W-MON", 52)  # type: ignore[operator]
-
-
-def test_settings_out_of_range_are_refused(fitted: DemandForecaster) -> None:
-    for wrong in ({"horizon": 0}, {"windows": 0}, {"gaps": "guess"}, {"prophet": "maybe"}):
-        with pytest.raises(SeriesError, match=next(iter(wrong))):
-            quick(**wrong).fit(weekly(weeks=20), "W-MON", 52)
-    with pytest.raises(SeriesError, match="season_length"):
-        quick().fit(weekly(weeks=20), "W-MON", 0)
-    with pytest.raises(SeriesError, match="freq"):
-        quick().fit(weekly(weeks=20), "fortnight", 52)
-    with pytest.raises(SeriesError, match="h is a whole number"):
-        fitted.predict(0)
-    with pytest.raises(SeriesError, match="levels are percents"):
-        fitted.predict(3, level=(0.8, 195))
-    with pytest.raises(SeriesError, match="not fitted"):
-        DemandForecaster().predict(3)
 
 
 # kept and used again
