@@ -1,0 +1,88 @@
+"""What answers on-demand queries with one version of a model, and what an answer says."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ml.settings import MlSettings
+
+if TYPE_CHECKING:
+    from ml.models.spec import ModelSpec
+
+Features = Mapping[str, Any]
+"""The stored inputs of one entity: what ``Method.online`` kept, as JSON gives it back."""
+
+
+class QueryError(ValueError):
+    """An on-demand question that cannot be answered; ``pointer`` is the JSON pointer at fault."""
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An on-demand decision and which inputs were stored, given, missing or unseen."""
+
+    decisions: Sequence[Mapping[str, Any]]
+    stored: Sequence[str] = ()
+    given: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    unseen: Sequence[str] = ()
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query with the stored features of its entity (None where none are) and their day."""
+
+    query: Any
+    stored: Features | None
+    as_of: date
+
+
+class Serving(ABC):
+    """One version of a model, loaded to answer.
+
+    Modules of this package import numpy, msgspec and the standard library alone, so that a server
+    starts fast and stays small. ``fits`` says that answering fits or loads more than that (pandas,
+    a forecaster): then the server lets a worker process do it, with a time limit of its own.
+    ``reads_by_name`` says that stored features are looked up by name, so that others beside them
+    do no harm.
+    """
+
+    fits: ClassVar[bool] = False
+    reads_by_name: ClassVar[bool] = False
+
+    def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
+        """Load what the version's training saved in ``folder``."""
+        self.spec = spec
+        self.settings = settings
+        self.folder = folder
+
+    @staticmethod
+    @abstractmethod
+    def entity_of(query: Any) -> str | None:
+        """The key of the stored features that a query is about; None where it brings its own."""
+
+    @abstractmethod
+    def answer(self, asked: Asked, reasons: bool = True) -> Answer:
+        """The decisions asked for; QueryError where the question cannot be answered."""
+
+    def answer_many(
+        self, asked: Sequence[Asked], reasons: bool = True
+    ) -> list[Answer | QueryError]:
+        """One answer or error for each question, in order, equal to those of ``answer``."""
+        return [self._answer_or_error(one, reasons) for one in asked]
+
+    def _answer_or_error(self, asked: Asked, reasons: bool) -> Answer | QueryError:
+        try:
+            return self.answer(asked, reasons)
+        except QueryError as error:
+            return error
