@@ -1,0 +1,58 @@
+"""What is known of one request on its way through the middleware."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from starlette.types import Scope
+
+Role = Literal["read", "write", "admin"]
+ROLES: tuple[Role, ...] = ("read", "write", "admin")
+"""From the least to the most; each may do what those before it may."""
+
+_KEY = "sevenfold"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a key, whose it is, and what it may do."""
+
+    key_id: str
+    owner: str
+    role: Role
+    tier: str
+
+    def may(self, role: Role) -> bool:
+        """Whether the caller's role is at least this one."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: its id, who makes it from where, and why it has no caller."""
+
+    request_id: str
+    address: str
+    started: float = field(default_factory=time.perf_counter)
+    caller: Caller | None = None
+    unknown_because: str = "no key was given"
+    status: int = 500
+
+
+def of(scope: Scope) -> Call:
+    """The call that the outermost middleware began."""
+    call: Call = scope[_KEY]
+    return call
+
+
+def begin(scope: Scope, call: Call) -> None:
+    """Attach the call to its request."""
+    scope[_KEY] = call
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the matched path, such as ``/api/churn/latest/{entity}``; never an id."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", "unmatched")

@@ -1,0 +1,91 @@
+"""A process that answers what has to be fitted on request: asked and answering through pipes.
+
+``python -m ml.serving.worker`` reads messages from standard input and writes one answer to each
+to standard output: four bytes of length, then MessagePack. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from ml.models import default_registry
+from ml.serving.base import Answer, Asked, QueryError, Serving
+from ml.settings import MlSettings
+
+HELD = 8
+"""Loaded versions that are kept, the latest used: champions, and few others."""
+
+
+class Request(msgspec.Struct):
+    """One question: of which version, and what."""
+
+    model: str
+    folder: str
+    query: bytes
+    stored: dict[str, Any] | None
+    as_of: date
+    reasons: bool
+
+
+class Reply(msgspec.Struct):
+    """An answer, or why the question has none, or that answering failed."""
+
+    answer: Answer | None = None
+    error: str | None = None
+    pointer: str = ""
+    failed: str | None = None
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    # Libraries print; the answers' pipe must hold answers alone.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    decode = msgspec.msgpack.Decoder(Request).decode
+    encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+    held: dict[str, Serving] = {}
+    settings = MlSettings()
+    while (message := read(sys.stdin.buffer)) is not None:
+        reply = encode(_reply(decode(message), held, settings))
+        answers.write(len(reply).to_bytes(4, "big") + reply)
+
+
+def read(pipe: BinaryIO) -> bytes | None:
+    """The next message; None at the end."""
+    head = pipe.read(4)
+    return pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else None
+
+
+def _reply(request: Request, held: dict[str, Serving], settings: MlSettings) -> Reply:
+    spec = default_registry()[request.model]
+    try:
+        serving = held.pop(request.folder, None)
+        if serving is None:
+            serving = spec.serving_class()(spec, settings, Path(request.folder))
+        held[request.folder] = serving
+        while len(held) > HELD:
+            held.pop(next(iter(held)))
+        query = spec.Query.model_validate_json(request.query)
+        asked = Asked(query, request.stored, request.as_of)
+        return Reply(answer=serving.answer(asked, request.reasons))
+    except QueryError as error:
+        return Reply(error=str(error), pointer=error.pointer)
+    except Exception:  # noqa: BLE001 - the server logs it; the next question may be answered
+        return Reply(failed=traceback.format_exc())
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"an answer holds a {type(value).__name__}")
+
+
+if __name__ == "__main__":
+    main()
