@@ -2,29 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 
-from api import problems
-from api.predictor import Predictor
-from api.routes import decisions, service
+from api import logs, openapi
+from api.dependencies import Services
+from api.middleware.auth import Auth
+from api.middleware.body_limit import BodyLimit
+from api.middleware.errors import Errors
+from api.middleware.logging import Logging
+from api.middleware.metrics import Measure
+from api.middleware.overload import Overload
+from api.middleware.rate_limit import RateLimit
+from api.problems import invalid
+from api.routes import admin, decisions, docs, keys, service, stored, versions
+from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
 
 
-def create_app(workspace: Workspace | None = None) -> FastAPI:
-    """The API of a workspace; routes and schemas come from its registry."""
+def create_app(
+    workspace: Workspace | None = None, settings: ApiSettings | None = None
+) -> FastAPI:
+    """The API of a workspace; routes, schemas and their documentation come from its registry."""
     workspace = workspace or Workspace.open()
+    settings = settings or ApiSettings()
+    logs.configure(settings.logs_json(workspace.settings.env))
+    having = Services(workspace, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with having.serving():
+            yield
+
     app = FastAPI(
         title="Sevenfold",
         version=version("sevenfold"),
-        description="Stored and on-demand decisions of every model. This version has no keys yet:"
-        " it listens on this machine alone.",
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.api_docs else None,
     )
-    app.state.workspace = workspace
-    app.state.predictor = Predictor(workspace)
-    problems.install(app)
-    app.include_router(service.router)
-    for spec in workspace.registry.values():
-        app.include_router(decisions.build_router(spec))
+    app.state.services = having
+    _routes(app, workspace, settings)
+    _middleware(app, having)
+    openapi.install(app)
     return app
+
+
+def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
+    """Those that are called most come first: they are compared one by one."""
+    specs = list(workspace.registry.values())
+    for spec in specs:
+        decisions.add_routes(app, spec)
+    for spec in specs:
+        stored.add_routes(app, spec)
+    stored.add_client_route(app)
+    service.add_routes(app)
+    for spec in specs:
+        versions.add_routes(app, spec)
+    keys.add_routes(app)
+    admin.add_routes(app)
+    if settings.api_docs:
+        docs.add_routes(app)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> None:
+        found = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
+        raise invalid(found)  # type: ignore[arg-type]
+
+
+def _middleware(app: FastAPI, having: Services) -> None:
+    """Added from the innermost to the outermost."""
+    settings = having.settings
+    app.add_middleware(RateLimit, limiter=having.limiter)
+    app.add_middleware(Auth, keys=having.keys)
+    app.add_middleware(
+        BodyLimit, limit=settings.api_body_limit, batch_limit=settings.api_batch_limit
+    )
+    app.add_middleware(Overload, most=settings.api_concurrency)
+    if settings.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.api_cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key"],
+            expose_headers=["ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(Errors)
+    app.add_middleware(Measure, metrics=having.metrics)
+    app.add_middleware(Logging, proxies=settings.proxies)

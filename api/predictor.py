@@ -1,125 +1,159 @@
-"""Champions as the API serves them: loaded once, replaced when the promotion log moves on."""
+"""On-demand decisions: a query, the stored features of its entity, the champion, an answer."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import msgspec
+
+from api.champions import Champion, Champions
+from api.metrics import Metrics
 from api.problems import Problem
-from ml.artifacts import Artifact, DamagedArtifactError
-from ml.lifecycle.workspace import Workspace
+from api.workers import Workers
 from ml.models import ModelSpec
-from ml.refusals import OtherFormatError
-from warehouse.database import reading
-from warehouse.objects import StoreError
-from warehouse.repositories import models, online
+from ml.serving.base import Answer, Asked, QueryError
+from ml.serving.worker import Request
+from warehouse.points import Points
+
+Outcome = dict[str, Any] | Problem
+"""An answer in API.md's form, or why there is none."""
 
 
 class Predictor:
-    """Answers on-demand queries with the present champion of each model."""
+    """Answers queries with the present champion of each model."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self._loaded: dict[str, tuple[Artifact, Any]] = {}
-        self._lock = threading.Lock()
+    def __init__(
+        self, champions: Champions, points: Points, workers: Workers, metrics: Metrics
+    ) -> None:
+        self._champions = champions
+        self._points = points
+        self._workers = workers
+        self._metrics = metrics
 
-    def champion(self, spec: ModelSpec) -> tuple[Artifact, Any]:
-        """The champion's artifact and what it learned; Problem 503 where there is none."""
-        with reading(self.workspace.engine) as connection:
-            version = models.champion(connection, spec.name)
-        if version is None:
-            raise Problem(503, "no_champion", f"{spec.title} has no champion yet, so it is silent.")
-        with self._lock:
-            held = self._loaded.get(spec.name)
-            if held is None or held[0].version != version.version:
-                held = self._load(spec, version.version, held)
-                self._loaded[spec.name] = held
-        return held
+    async def answer(self, spec: ModelSpec, query: Any, reasons: bool) -> dict[str, Any]:
+        """One on-demand decision, in API.md's form; Problem where there is none."""
+        champion = self._champions.champion(spec)
+        asked, data_version = await self._asked(spec, query, champion)
+        if champion.serving is None:
+            found = await self._fitted(spec, champion, asked, reasons)
+        elif reasons:
+            # Contributions take many times a bare decision; other requests go on meanwhile.
+            [found] = await asyncio.to_thread(champion.serving.answer_many, [asked], True)
+        else:
+            [found] = champion.serving.answer_many([asked], False)
+        outcome = self._outcome(spec, champion, asked.as_of, data_version, found)
+        if isinstance(outcome, Problem):
+            raise outcome
+        return outcome
 
-    def _load(
-        self, spec: ModelSpec, version: str, held: tuple[Artifact, Any] | None
-    ) -> tuple[Artifact, Any]:
-        try:
-            artifact = self.workspace.artifacts.open(spec.name, version)
-        except (DamagedArtifactError, StoreError) as error:
-            if held is not None:
-                return held
-            raise _unreadable(spec, error) from error
-        try:
-            return artifact, self.workspace.fitted(spec, artifact)
-        except OtherFormatError as error:
-            raise Problem(503, "artifact_outdated", str(error)) from error
+    async def answer_many(
+        self, spec: ModelSpec, queries: Sequence[Any], reasons: bool
+    ) -> list[Outcome]:
+        """One answer or problem for each query, in order, all by one version."""
+        champion = self._champions.champion(spec)
+        outcomes: list[Outcome | None] = [None] * len(queries)
+        asked: list[tuple[int, Asked, str]] = []
+        for place, query in enumerate(queries):
+            try:
+                one, data_version = await self._asked(spec, query, champion)
+                asked.append((place, one, data_version))
+            except Problem as problem:
+                outcomes[place] = problem
+        questions = [one for _, one, _ in asked]
+        if champion.serving is None:
+            found = [await self._or_problem(spec, champion, one, reasons) for one in questions]
+        else:
+            found = await asyncio.to_thread(champion.serving.answer_many, questions, reasons)
+        for (place, one, data_version), answer in zip(asked, found, strict=True):
+            outcomes[place] = (
+                answer
+                if isinstance(answer, Problem)
+                else self._outcome(spec, champion, one.as_of, data_version, answer)
+            )
+        return [outcome for outcome in outcomes if outcome is not None]
 
-    def answer(self, spec: ModelSpec, query: Any) -> dict[str, Any]:
-        """One on-demand decision, in API.md's form."""
-        from ml.methods.method import QueryError
-
-        artifact, fitted = self.champion(spec)
-        stored, as_of, data_version = self._stored(spec, query, artifact)
-        method = self.workspace.method(spec)
-        try:
-            answer = method.answer(fitted, query, stored, as_of)
-        except QueryError as error:
-            raise Problem(
-                422,
-                "query_not_answerable",
-                str(error),
-                [{"pointer": error.pointer, "detail": str(error)}],
-            ) from error
-        return {
-            "model": spec.name,
-            "model_version": artifact.version,
-            "as_of": as_of,
-            "data_version": data_version,
-            "inputs": {
-                "stored": list(answer.stored),
-                "given": list(answer.given),
-                "missing": list(answer.missing),
-                "unseen": list(answer.unseen),
-            },
-            "decisions": [_plain(decision) for decision in answer.decisions],
-            "detail": answer.detail,
-        }
-
-    def _stored(
-        self, spec: ModelSpec, query: Any, artifact: Artifact
-    ) -> tuple[list[Mapping[str, Any]], date, str]:
-        method = self.workspace.method(spec)
-        entity = method.entity_of(query)
-        found: list[Mapping[str, Any]] = []
+    async def _asked(
+        self, spec: ModelSpec, query: Any, champion: Champion
+    ) -> tuple[Asked, str]:
+        kind = spec.serving_class()
+        entity = kind.entity_of(query)
         if entity is not None:
-            with reading(self.workspace.engine) as connection:
-                there = online.get(connection, spec.name, [entity]).get(entity)
+            there = await self._points.online(spec.name, entity)
             if there is not None:
-                same = there.schema_hash == artifact.manifest["schema_hash"]
-                if not (same or method.reads_by_name):
+                if there.schema_hash != champion.schema_hash and not kind.reads_by_name:
                     raise Problem(
                         409,
                         "feature_schema_mismatch",
                         f"The stored features of {spec.title} have schema {there.schema_hash}, its"
-                        f" champion has {artifact.manifest['schema_hash']}: score again.",
+                        f" champion has {champion.schema_hash}: score again.",
                     )
-                found.append({"entity": there.entity, "features": there.features})
-                return found, there.as_of, there.data_version
-        newest = self.workspace.data_version()
-        return found, self.workspace.as_of(newest), newest.snapshot
+                return Asked(query, there.features, there.as_of), there.data_version
+        known = self._champions.known
+        return Asked(query, None, known.as_of), known.data_version
+
+    async def _fitted(
+        self, spec: ModelSpec, champion: Champion, asked: Asked, reasons: bool
+    ) -> Answer | QueryError:
+        reply = await self._workers.ask(
+            Request(
+                model=spec.name,
+                folder=str(champion.folder),
+                query=asked.query.model_dump_json(exclude_unset=True).encode(),
+                stored=None if asked.stored is None else dict(asked.stored),
+                as_of=asked.as_of,
+                reasons=reasons,
+            )
+        )
+        if reply.answer is None:
+            return QueryError(str(reply.error), reply.pointer)
+        return reply.answer
+
+    async def _or_problem(
+        self, spec: ModelSpec, champion: Champion, asked: Asked, reasons: bool
+    ) -> Answer | QueryError | Problem:
+        try:
+            return await self._fitted(spec, champion, asked, reasons)
+        except Problem as problem:
+            return problem
+
+    def _outcome(
+        self,
+        spec: ModelSpec,
+        champion: Champion,
+        as_of: date,
+        data_version: str,
+        answer: Answer | QueryError,
+    ) -> Outcome:
+        if isinstance(answer, QueryError):
+            said = str(answer)
+            errors = [{"pointer": answer.pointer, "detail": said}]
+            return Problem(422, "query_not_answerable", said, errors)
+        self._metrics.decisions.labels(spec.name).inc(len(answer.decisions))
+        return {
+            "model": spec.name,
+            "model_version": champion.version,
+            "as_of": as_of,
+            "data_version": data_version,
+            "inputs": {
+                "stored": answer.stored,
+                "given": answer.given,
+                "missing": answer.missing,
+                "unseen": answer.unseen,
+            },
+            "decisions": answer.decisions,
+            "detail": answer.detail,
+        }
 
 
-def _unreadable(spec: ModelSpec, error: DamagedArtifactError | StoreError) -> Problem:
-    if isinstance(error, DamagedArtifactError):
-        return Problem(503, "artifact_damaged", f"The champion of {spec.title} is damaged.")
-    return Problem(503, "store_unreachable", f"The champion of {spec.title} cannot be read now.")
+def _plain(value: Any) -> Any:
+    """What numpy left among an answer's values."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"an answer holds a {type(value).__name__}")
 
 
-def _plain(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN and numpy scalars never reach a client."""
-    return {
-        name: None if value is None or value != value else _python(value)
-        for name, value in decision.items()
-    }
-
-
-def _python(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+encode = msgspec.json.Encoder(enc_hook=_plain).encode
+"""An answer as JSON; NaN and infinity become null and never reach a client."""

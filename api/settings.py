@@ -38,7 +38,6 @@ class ApiSettings(BaseSettings):
         env_prefix="SEVENFOLD_", extra="ignore", env_ignore_empty=True
     )
 
-    env: Literal["development", "staging", "production"] = "development"
     api_tiers: Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)] = Field(
         default={"standard": "600/minute", "high": "6000/minute", UNLIMITED: UNLIMITED},
         description="Requests of a key by its tier, as `name=limit` pairs with commas; a limit is"
@@ -68,6 +67,9 @@ class ApiSettings(BaseSettings):
     )
     api_batch_limit: int = Field(
         default=8_388_608, ge=1_024, description="Largest body of a batch, in bytes."
+    )
+    api_concurrency: int = Field(
+        default=256, ge=1, description="Requests answered at once; more are told to come back."
     )
     api_workers: int = Field(
         default=1,
@@ -116,11 +118,10 @@ class ApiSettings(BaseSettings):
         """The trusted networks."""
         return tuple(ip_network(proxy) for proxy in self.api_trusted_proxies)
 
-    @property
-    def logs_json(self) -> bool:
-        """Whether log lines are JSON."""
+    def logs_json(self, env: str) -> bool:
+        """Whether log lines are JSON, in this environment."""
         if self.api_log_format == "auto":
-            return self.env != "development"
+            return env != "development"
         return self.api_log_format == "json"
 
 

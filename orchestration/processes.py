@@ -17,15 +17,15 @@ GRACE_SECONDS = 15
 LOCAL = "127.0.0.1"
 
 
-def serve_all(api_port: int, dagster_port: int) -> int:
+def serve_all(api_host: str, api_port: int, dagster_port: int) -> int:
     """Run until one child ends or Ctrl-C; returns the exit status.
 
-    Dagster's webserver has no login, and the API of this version has no keys yet, so both listen
-    on this machine alone.
+    Dagster's webserver has no login, so it listens on this machine alone; the API asks for keys,
+    and listens where ``SEVENFOLD_API_HOST`` says.
     """
     settings = WarehouseSettings()
     prepare_dagster_home(settings)
-    _migrate(settings)
+    first_key = _prepare(settings)
     binaries = Path(sys.executable).parent
     workspace = str(PROJECT / "workspace.yaml")
     commands = {
@@ -36,7 +36,9 @@ def serve_all(api_port: int, dagster_port: int) -> int:
         "Dagster daemon": [str(binaries / "dagster-daemon"), "run", "-w", workspace],
         "API": [
             *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
-            *("--host", LOCAL, "--port", str(api_port)),
+            *("--host", api_host, "--port", str(api_port)),
+            *("--loop", "uvloop", "--http", "httptools", "--ws", "none"),
+            *("--no-access-log", "--no-server-header"),
         ],
     }
     children = {
@@ -44,6 +46,9 @@ def serve_all(api_port: int, dagster_port: int) -> int:
         for name, command in commands.items()
     }
     note(f"Dagster UI: http://localhost:{dagster_port}   API: http://localhost:{api_port}/docs")
+    if first_key is not None:
+        note(f"An admin key was made for this home; it is shown this once:\n\n    {first_key}\n")
+        note("`sevenfold keys create --role admin` on this machine always makes another.")
     stopping = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -77,7 +82,24 @@ def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
             child.wait()
 
 
-def _migrate(settings: WarehouseSettings) -> None:
+def _prepare(settings: WarehouseSettings) -> str | None:
+    """Bring the warehouse up to date; a first admin key where there never was a key."""
     from ml.lifecycle.workspace import Workspace
+    from warehouse.database import writing
+    from warehouse.repositories import audit, keys
 
-    Workspace.open(settings).engine.dispose()
+    engine = Workspace.open(settings).engine
+    text = None
+    with writing(engine) as connection:
+        if not keys.all_keys(connection, include_revoked=True):
+            key, text = keys.create(
+                connection,
+                owner="local",
+                name="first key",
+                role="admin",
+                tier="standard",
+                created_by="serve",
+            )
+            audit.append(connection, "serve", "key.create", key.id, {"owner": "local"})
+    engine.dispose()
+    return text

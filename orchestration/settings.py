@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml.settings import MlSettings
+from ml.models.spec import load
 from warehouse.settings import WarehouseSettings, mask_url
 
 
@@ -20,6 +20,9 @@ class OrchestrationSettings(BaseSettings):
         env_prefix="SEVENFOLD_", extra="ignore", env_ignore_empty=True
     )
 
+    api_host: str = Field(
+        "127.0.0.1", description="Address that the API listens on; `0.0.0.0` for every one."
+    )
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Port of the Dagster UI.")
     dagster_storage_url: str | None = Field(
@@ -29,12 +32,29 @@ class OrchestrationSettings(BaseSettings):
     )
 
 
+SETTINGS = {
+    "Data at rest": "warehouse.settings:WarehouseSettings",
+    "Models": "ml.settings:MlSettings",
+    "Services": "orchestration.settings:OrchestrationSettings",
+    "API": "api.settings:ApiSettings",
+}
+"""The settings of each layer, by title. They are named and loaded when asked for: nothing here may
+depend on the API, but somebody who asks for the settings means all of them."""
+
+
+def settings_classes() -> dict[str, type[BaseSettings]]:
+    """Each class of settings by its title."""
+    return {title: load(path) for title, path in SETTINGS.items()}
+
+
 def every_setting() -> Iterator[tuple[str, Any, FieldInfo]]:
     """Environment name, present value (secrets masked) and declaration of each setting."""
-    warehouse, ml, services = WarehouseSettings(), MlSettings(), OrchestrationSettings()
-    values = warehouse.masked() | ml.model_dump(mode="json") | services.model_dump(mode="json")
-    if services.dagster_storage_url:
-        values["dagster_storage_url"] = mask_url(services.dagster_storage_url)
-    for kind in (WarehouseSettings, MlSettings, OrchestrationSettings):
+    for kind in settings_classes().values():
+        present = kind()
+        values = present.model_dump(mode="json")
+        if isinstance(present, WarehouseSettings):
+            values = present.masked()
         for name, field in kind.model_fields.items():
-            yield f"SEVENFOLD_{name.upper()}", values[name], field
+            value = values[name]
+            shown = mask_url(value) if name.endswith("_url") and value else value
+            yield f"SEVENFOLD_{name.upper()}", shown, field

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api import errors_page
-from api.problems import CODES
+from api import error_codes
+from api.error_codes import CODES
 from ml.models import default_registry
 from orchestration.docs import PAGES
 from warehouse import faults
@@ -36,7 +36,7 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
 
 
 def test_the_page_of_errors_is_up_to_date() -> None:
-    assert page("errors.md") == errors_page.markdown(), "run `python -m api.errors_page`"
+    assert page("errors.md") == error_codes.markdown(), "run `python -m api.error_codes`"
 
 
 def test_every_code_that_the_api_can_answer_is_listed() -> None:

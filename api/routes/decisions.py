@@ -1,165 +1,145 @@
-"""Each model's routes, made from its spec: on-demand decisions and stored ones."""
+"""Decisions on demand, of every model: one, or a batch of up to a thousand."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-from fastapi import APIRouter, Query, Request
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from sqlalchemy import Date, DateTime, Float, Integer
+from pydantic import BaseModel, ValidationError
 
-from api.problems import Problem
-from api.schemas.answers import answer_schema, page_schema
+from api import call as calls
+from api.dependencies import services
+from api.predictor import Outcome, encode
+from api.problems import Problem, invalid
+from api.routing import JsonRoute, SecuredRoute, add, needs
+from api.schemas.answers import MOST_ITEMS, answer_schema, batch_answer_schema, batch_schema
 from ml.models import ModelSpec
-from warehouse.database import reading
-from warehouse.repositories.score_pages import (
-    ColumnError,
-    CursorExpiredError,
-    CursorInvalidError,
-    Filter,
-    Page,
-    Sort,
-    read_page,
-)
-from warehouse.scored import scored_table
 
-LIMIT = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
-CURSOR = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-SORT = Annotated[
-    str | None, Query(description="Columns, separated by commas; `-column` for descending.")
-]
-PAGING = {"limit", "cursor", "sort"}
+REASONS = {
+    "name": "reasons",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "boolean", "default": True},
+    "description": "Whether to say why; without reasons an answer takes a fraction of the time.",
+}
 
 
-def build_router(spec: ModelSpec) -> APIRouter:
-    """POST for a decision on demand; GET latest, of all or of one entity."""
-    router = APIRouter(prefix=f"/api/{spec.route}", tags=[spec.title])
-    answers, pages = answer_schema(spec), page_schema(spec)
-    query_schema: Any = spec.Query
+class _Items(msgspec.Struct, forbid_unknown_fields=True):
+    """A batch taken apart, its queries still as they were sent."""
 
-    @router.post("", response_model=answers, summary=spec.question)
-    def decide(request: Request, query: query_schema) -> Any:
-        return request.app.state.predictor.answer(spec, query)
+    items: list[msgspec.Raw]
 
-    @router.get("/latest", response_model=pages, summary=f"Stored decisions: {spec.decides}")
-    def latest(
-        request: Request,
-        limit: LIMIT = 100,
-        cursor: CURSOR = None,
-        sort: SORT = None,
-    ) -> Any:
-        return _latest(request, spec, [], limit, cursor, sort, pages)
 
-    @router.get(
-        "/latest/{entity:path}",
-        response_model=pages,
-        summary=f"Stored decisions of one {spec.entity_column}",
+def add_routes(app: FastAPI, spec: ModelSpec) -> None:
+    """``POST /api/{model}``, the same under ``/api/predictions``, and ``…/batch``."""
+    answers: Any = answer_schema(spec)
+    options: dict[str, Any] = {
+        "methods": ["POST"],
+        "tags": [spec.title],
+        "openapi_extra": needs("write") | {"parameters": [REASONS]},
+    }
+    query_type: Any = spec.Query
+
+    async def decide(request: Request, query: query_type) -> Response:
+        wanted = _reasons(request)
+        answer = await services(request).predictor.answer(spec, query, wanted)
+        return Response(encode(answer), media_type="application/json")
+
+    for path, note in (
+        (f"/api/{spec.route}", ""),
+        (f"/api/predictions/{spec.route}", f" The same as `POST /api/{spec.route}`."),
+    ):
+        add(
+            app,
+            JsonRoute,
+            path,
+            summary=f"One decision: {spec.decides}",
+            description=spec.question + note,
+            response_model=answers,
+            name=f"decide_{spec.name}",
+            **options,
+        )(decide)
+
+    batch_type: Any = batch_schema(spec)
+
+    async def decide_batch(request: Request) -> Response:
+        return await _batch(request, spec)
+
+    add(
+        app,
+        SecuredRoute,
+        f"/api/{spec.route}/batch",
+        summary=f"Up to {MOST_ITEMS:,} decisions",
+        description="One result or error for each item, in order.",
+        response_model=batch_answer_schema(spec, answers),
+        name=f"decide_{spec.name}_batch",
+        **options,
+    )(decide_batch)
+    batches = getattr(app.state, "batches", {})
+    app.state.batches = batches | {f"/api/{spec.route}/batch": batch_type}
+
+
+async def _batch(request: Request, spec: ModelSpec) -> Response:
+    reasons = _reasons(request)
+    items = _items(await request.body())
+    outcomes: list[Outcome | None] = [None] * len(items)
+    places, queries = [], []
+    parse = spec.Query.__pydantic_validator__.validate_json
+    for place, item in enumerate(items):
+        try:
+            queries.append(parse(bytes(item)))
+            places.append(place)
+        except ValidationError as error:
+            outcomes[place] = invalid(error.errors(include_url=False, include_input=False))
+    answered = await services(request).predictor.answer_many(spec, queries, reasons)
+    for place, outcome in zip(places, answered, strict=True):
+        outcomes[place] = outcome
+    request_id = calls.of(request.scope).request_id
+    return Response(
+        encode({"items": [_item(outcome, request_id) for outcome in outcomes]}),
+        media_type="application/json",
     )
-    def latest_of(
-        request: Request,
-        entity: str,
-        limit: LIMIT = 100,
-        cursor: CURSOR = None,
-        sort: SORT = None,
-    ) -> Any:
-        only = Filter(spec.entity_column, "eq", entity)
-        return _latest(request, spec, [only], limit, cursor, sort, pages, entity)
-
-    return router
 
 
-def _latest(
-    request: Request,
-    spec: ModelSpec,
-    filters: list[Filter],
-    limit: int,
-    cursor: str | None,
-    sort: str | None,
-    schema: Any,
-    entity: str | None = None,
-) -> Any:
-    filters = filters + _filters(request, spec)
-    page = _read(request, spec, filters, limit, cursor, sort)
-    if page is None:
-        raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
-    if entity is not None and not page.rows and cursor is None:
-        raise Problem(404, "unknown_entity", f"{spec.title} has no decision for {entity!r}.")
-    etag = f'"{spec.name}:{page.day.as_of}:{page.day.run_id}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if _known(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=304, headers=headers)
-    body = schema(items=page.rows, next_cursor=page.next_cursor)
-    return Response(body.model_dump_json(), headers=headers, media_type="application/json")
+def _item(outcome: Outcome | None, request_id: str) -> dict[str, Any]:
+    if isinstance(outcome, Problem):
+        return {"result": None, "error": outcome.body(request_id)}
+    return {"result": outcome, "error": None}
 
 
-def _known(asked: str, etag: str) -> bool:
-    """Whether ``If-None-Match`` names the tag; tags are compared weakly (RFC 9110, 13.1.2)."""
-    tags = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
-    return bool(tags & {etag, "*"})
-
-
-def _read(
-    request: Request,
-    spec: ModelSpec,
-    filters: list[Filter],
-    limit: int,
-    cursor: str | None,
-    sort: str | None,
-) -> Page | None:
-    order = [
-        Sort(name.removeprefix("-"), descending=name.startswith("-"))
-        for name in (sort or "").split(",")
-        if name
-    ]
+def _items(body: bytes) -> list[msgspec.Raw]:
     try:
-        with reading(request.app.state.workspace.engine) as connection:
-            return read_page(
-                connection, spec, filters=filters, sort=order, limit=limit, cursor=cursor
-            )
-    except CursorExpiredError as error:
-        raise Problem(410, "cursor_expired", str(error)) from error
-    except (CursorInvalidError, ColumnError) as error:
-        raise Problem(422, "invalid_request", str(error)) from error
-
-
-def _filters(request: Request, spec: ModelSpec) -> list[Filter]:
-    """``?column=value`` and ``?column.gt=value`` (lt, le, gt, ge, ne, eq)."""
-    table = scored_table(spec)
-    found = []
-    for name, text in request.query_params.multi_items():
-        if name in PAGING:
-            continue
-        column, _, operator = name.partition(".")
-        if column not in table.c or operator not in ("", "eq", "ne", "lt", "le", "gt", "ge"):
-            raise Problem(
-                422,
-                "invalid_request",
-                f"Cannot filter by {name!r}: use ?column=value or ?column.gt=value (eq, ne, lt,"
-                f" le, gt, ge) with one of {', '.join(table.c.keys())}.",
-                [{"pointer": f"/{name}", "detail": "no such filter"}],
-            )
-        found.append(Filter(column, operator or "eq", _typed(table.c[column], text)))  # type: ignore[arg-type]
-    return found
-
-
-def _typed(column: Any, text: str) -> Any:
-    import datetime
-
-    kinds: list[tuple[Any, Any]] = [
-        (Float, float),
-        (Integer, int),
-        (DateTime, datetime.datetime.fromisoformat),
-        (Date, datetime.date.fromisoformat),
-    ]
-    try:
-        for kind, parse in kinds:
-            if isinstance(column.type, kind):
-                return parse(text)
-    except ValueError:
+        items = msgspec.json.decode(body, type=_Items).items
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(
             422,
             "invalid_request",
-            f"{text!r} is no value of {column.name}.",
-            [{"pointer": f"/{column.name}", "detail": f"{text!r} is no value of this column"}],
+            f'A batch is {{"items": [query, …]}}: {error}.',
+            [{"pointer": "", "detail": str(error)}],
         ) from None
-    if column.type.python_type is bool:
-        return text.lower() in ("true", "1", "yes")
-    return text
+    if not 1 <= len(items) <= MOST_ITEMS:
+        said = f"a batch holds 1 to {MOST_ITEMS:,} items, this one has {len(items):,}"
+        raise Problem(
+            422, "invalid_request", f"{said}.", [{"pointer": "/items", "detail": said}]
+        )
+    return items
+
+
+def _reasons(request: Request) -> bool:
+    text = request.query_params.get("reasons")
+    if text is None:
+        return True
+    if text.lower() not in ("true", "false", "1", "0"):
+        said = f"reasons is true or false, got {text!r}"
+        raise Problem(
+            422, "invalid_request", f"{said}.", [{"pointer": "/reasons", "detail": said}]
+        )
+    return text.lower() in ("true", "1")
+
+
+def batch_models(app: FastAPI) -> dict[str, type[BaseModel]]:
+    """The request body of each batch path, which its route parses item by item."""
+    found: dict[str, type[BaseModel]] = app.state.batches
+    return found

@@ -4,62 +4,115 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from api.dependencies import Services, services
+from api.problems import Problem
+from api.routing import SecuredRoute, add, needs, public
+from api.schemas.service import Health, Live, Model, Models, Root
 from ml.lifecycle.summary import model_summary
+from ml.models import ModelSpec, UnknownModelError
 from warehouse.database import reading
 
-router = APIRouter(tags=["Service"])
+
+def add_routes(app: FastAPI) -> None:
+    """``/``, health, and ``/api/models``."""
+    open_to_all: dict[str, Any] = {
+        "methods": ["GET"], "tags": ["Service"], "openapi_extra": public(),
+    }  # fmt: skip
+    for_readers: dict[str, Any] = open_to_all | {"openapi_extra": needs("read")}
+    add(app, SecuredRoute, "/", summary="Names the service and lists its endpoints", **open_to_all)(
+        root
+    )
+    add(app, SecuredRoute, "/api/health", summary="Whether each part is well", **open_to_all)(health)
+    add(app, SecuredRoute, "/api/health/live", summary="The process answers", **open_to_all)(live)
+    add(
+        app,
+        SecuredRoute,
+        "/api/health/ready",
+        summary="Whether requests can be served",
+        description="503 where the warehouse does not answer or a champion cannot be loaded at all;"
+        " a damaged new champion beside one that goes on serving is `degraded`, and ready.",
+        response_model=Health,
+        responses={503: {"model": Health, "description": "Not ready; each part is named."}},
+        **open_to_all,
+    )(ready)
+    add(
+        app,
+        SecuredRoute,
+        "/api/models",
+        summary="The models: champion, metrics, freshness, availability",
+        **for_readers,
+    )(models)
+    add(app, SecuredRoute, "/api/models/{model}", summary="One model", **for_readers)(model)
 
 
-@router.get("/", summary="Names the service and lists its endpoints")
-def root(request: Request) -> dict[str, Any]:
-    schema = request.app.openapi()
-    return {
-        "service": "Sevenfold",
-        "version": schema["info"]["version"],
-        "documentation": "/docs",
-        "endpoints": sorted(
+def root(request: Request) -> Root:
+    app = request.app
+    schema = app.openapi()
+    return Root(
+        service="Sevenfold",
+        version=app.version,
+        documentation=app.docs_url,
+        endpoints=sorted(
             f"{method.upper()} {path}" for path, item in schema["paths"].items() for method in item
         ),
-    }
+    )
 
 
-@router.get("/api/health", summary="Whether warehouse and champions are well")
-def health(request: Request) -> dict[str, Any]:
-    workspace = request.app.state.workspace
-    with reading(workspace.engine) as connection:
-        connection.execute(text("SELECT 1"))
-    models = {spec.name: _champion_state(request, spec) for spec in workspace.registry.values()}
-    return {"status": "ok", "warehouse": "ok", "models": models}
+async def live() -> Live:
+    return Live(status="ok")
 
 
-@router.get("/api/models", summary="The models: champion, metrics, freshness, availability")
-def models(request: Request) -> dict[str, Any]:
-    workspace = request.app.state.workspace
-    rows = [model_summary(workspace, spec) for spec in workspace.registry.values()]
-    return {"items": rows, "next_cursor": None}
+def health(request: Request) -> Health:
+    return _health(services(request))
 
 
-@router.get("/api/models/{model}", summary="One model")
-def model(request: Request, model: str) -> dict[str, Any]:
-    from api.problems import Problem
-    from ml.models import UnknownModelError
+def ready(request: Request) -> Response:
+    found = _health(services(request))
+    status = 503 if found.status == "unavailable" else 200
+    return Response(found.model_dump_json(), status, media_type="application/json")
 
-    workspace = request.app.state.workspace
+
+def models(request: Request) -> Models:
+    workspace = services(request).workspace
+    specs = workspace.registry.values()
+    return Models(items=[Model(**model_summary(workspace, spec)) for spec in specs])
+
+
+def model(request: Request, model: str) -> Model:
+    return Model(**model_summary(services(request).workspace, spec_of(request, model)))
+
+
+def spec_of(request: Request, name: str) -> ModelSpec:
+    """The model of a path; Problem 404 listing those there are."""
     try:
-        spec = workspace.registry[model]
+        return services(request).workspace.registry[name]
     except UnknownModelError as error:
         raise Problem(404, "unknown_model", str(error)) from error
-    return model_summary(workspace, spec)
 
 
-def _champion_state(request: Request, spec: Any) -> str:
-    from api.problems import Problem
-
+def _health(having: Services) -> Health:
+    states = {
+        name: having.champions.state(spec) for name, spec in having.workspace.registry.items()
+    }
     try:
-        request.app.state.predictor.champion(spec)
-    except Problem as problem:
-        return problem.code
-    return "ok"
+        with reading(having.workspace.engine) as connection:
+            connection.execute(text("SELECT 1"))
+        reachable = True
+    except SQLAlchemyError:
+        reachable = False
+    broken = [state for state in states.values() if state.problem is not None]
+    silent = any(state.champion is None for state in broken)
+    return Health(
+        status="unavailable" if silent or not reachable else "degraded" if broken else "ok",
+        warehouse="ok" if reachable else "unreachable",
+        models={name: state.code for name, state in states.items()},
+        serving={
+            name: state.champion.version if state.champion else None
+            for name, state in states.items()
+        },
+    )

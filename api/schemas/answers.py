@@ -10,6 +10,28 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from ml.models import ModelSpec
 
 
+MOST_ITEMS = 1000
+
+
+class BadField(BaseModel):
+    """One field of a request that is not as expected."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or the parameter.")
+    detail: str
+
+
+class ProblemBody(BaseModel):
+    """An error (RFC 9457); docs/errors.md lists the codes."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None = None
+    errors: list[BadField] | None = None
+
+
 class Inputs(BaseModel):
     """Which inputs of an on-demand decision came from where."""
 
@@ -32,10 +54,20 @@ class Stored(BaseModel):
     scored_at: datetime.datetime
 
 
+class ClientDecisions(BaseModel):
+    """What every model says about one client."""
+
+    client_id: str
+    models: dict[str, list[dict[str, Any]]] = Field(
+        description="Stored decisions by model, in the form of its `latest` rows."
+    )
+    silent: dict[str, str] = Field(description="Why a model says nothing, by model.")
+
+
 def answer_schema(spec: ModelSpec) -> type[BaseModel]:
     """The answer to an on-demand query."""
     return create_model(
-        f"{spec.Decision.__name__.removesuffix('Decision')}Answer",
+        f"{_short(spec)}Answer",
         model=(str, ...),
         model_version=(str, ...),
         as_of=(datetime.date, ...),
@@ -46,12 +78,36 @@ def answer_schema(spec: ModelSpec) -> type[BaseModel]:
     )
 
 
+def batch_schema(spec: ModelSpec) -> type[BaseModel]:
+    """What a batch asks: up to ``MOST_ITEMS`` queries, each judged on its own."""
+    return create_model(
+        f"{_short(spec)}Batch",
+        __config__=ConfigDict(extra="forbid"),
+        items=(
+            list[spec.Query],  # type: ignore[name-defined]
+            Field(min_length=1, max_length=MOST_ITEMS),
+        ),
+    )
+
+
+def batch_answer_schema(spec: ModelSpec, answer: type[BaseModel]) -> type[BaseModel]:
+    """One result or error for each query of a batch, in order."""
+    item = create_model(
+        f"{_short(spec)}BatchItem", result=(answer | None, None), error=(ProblemBody | None, None)
+    )
+    return create_model(f"{_short(spec)}BatchAnswer", items=(list[item], ...))  # type: ignore[valid-type]
+
+
 def page_schema(spec: ModelSpec) -> type[BaseModel]:
     """A page of stored decisions."""
-    name = spec.Decision.__name__.removesuffix("Decision")
+    name = _short(spec)
     fields: dict[str, Any] = {
         field: (info.annotation, None if not info.is_required() else ...)
         for field, info in spec.Decision.model_fields.items()
     }
     row = create_model(f"Stored{name}", __base__=Stored, **fields)
     return create_model(f"{name}Page", items=(list[row], ...), next_cursor=(str | None, None))
+
+
+def _short(spec: ModelSpec) -> str:
+    return spec.Decision.__name__.removesuffix("Decision")

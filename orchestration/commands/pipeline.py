@@ -118,4 +118,7 @@ def serve(
     from orchestration.settings import OrchestrationSettings
 
     settings = OrchestrationSettings()
-    raise typer.Exit(serve_all(port or settings.api_port, dagster_port or settings.dagster_port))
+    status = serve_all(
+        settings.api_host, port or settings.api_port, dagster_port or settings.dagster_port
+    )
+    raise typer.Exit(status)

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from warehouse.database import utc_now
 from warehouse.repositories.rows import record, values
@@ -136,6 +136,13 @@ def log(connection: Connection, model: str, limit: int | None = 100) -> list[Pro
 def champion(connection: Connection, model: str) -> ModelVersion | None:
     """The version that the log's last word names."""
     return _named_by(connection, model, before=None)
+
+
+def champions(connection: Connection) -> dict[str, str | None]:
+    """The version that the log's last word names for each model; None after a rollback to none."""
+    last = select(func.max(promotions.c.id)).group_by(promotions.c.model)
+    query = select(promotions.c.model, promotions.c.version).where(promotions.c.id.in_(last))
+    return {model: version for model, version in connection.execute(query)}
 
 
 def champion_on(

@@ -1,0 +1,32 @@
+"""Cursors of lists that only grow at their newer end: where the last page ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+from api.problems import Problem
+
+
+def encode(*values: str | int) -> str:
+    """The cursor that goes on behind these values."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, *kinds: type) -> list[str | int]:
+    """The values of a cursor; Problem 422 where it is none of ours."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        values = json.loads(base64.urlsafe_b64decode(padded))
+        if isinstance(values, list) and [type(value) for value in values] == list(kinds):
+            return values
+    except (binascii.Error, UnicodeError, ValueError):
+        pass
+    raise refused()
+
+
+def refused() -> Problem:
+    """422: not a cursor of this list."""
+    said = "this is no cursor of this list: pass a next_cursor back, or leave it out"
+    return Problem(422, "invalid_request", f"{said}.", [{"pointer": "/cursor", "detail": said}])

@@ -1,0 +1,96 @@
+"""What routes and middleware share: built once for an application, open while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from fastapi import Request
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from api.cache import ReadCache
+from api.champions import REFRESH_SECONDS, Champions
+from api.keys import Keys
+from api.limiter import Limiter
+from api.logs import logger
+from api.metrics import Metrics
+from api.predictor import Predictor
+from api.problems import Problem
+from api.settings import ApiSettings
+from api.workers import Workers
+from ml.lifecycle.workspace import Workspace
+from warehouse.points import points
+
+T = TypeVar("T")
+USED_SECONDS = 5.0
+LOG = logger("background")
+
+
+class Services:
+    """Everything that serves a workspace."""
+
+    def __init__(self, workspace: Workspace, settings: ApiSettings) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.metrics = Metrics()
+        self.keys = Keys(workspace.engine)
+        self.limiter = Limiter(settings)
+        self.cache = ReadCache()
+        self.points = points(workspace.settings.warehouse_url)
+        self.workers = Workers(settings.api_workers, settings.api_worker_seconds)
+        self.champions = Champions(workspace, self.metrics)
+        self.predictor = Predictor(self.champions, self.points, self.workers, self.metrics)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """Do what writes off the event loop; Problem 503 where another writer holds on too long."""
+        try:
+            return await asyncio.to_thread(work)
+        except OperationalError as error:
+            LOG.warning("warehouse_busy", error=type(error.orig).__name__)
+            raise Problem(
+                503,
+                "warehouse_busy",
+                "The warehouse could not be written to in time.",
+                headers={"Retry-After": "5"},
+            ) from error
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Open connections, load champions, and follow what changes until the end."""
+        await self.points.open()
+        await self.keys.refresh()
+        await self.champions.refresh()
+        tasks = [
+            asyncio.create_task(_every(REFRESH_SECONDS, self.keys.refresh)),
+            asyncio.create_task(_every(REFRESH_SECONDS, self.champions.refresh)),
+            asyncio.create_task(_every(USED_SECONDS, self.keys.flush_used)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(SQLAlchemyError):
+                await self.keys.flush_used()
+            await self.workers.close()
+            await self.points.close()
+
+
+async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step; a warehouse that is away is a line in the log, and the next try."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await step()
+        except SQLAlchemyError as error:
+            LOG.warning("warehouse_away", step=step.__qualname__, error=type(error).__name__)
+
+
+def services(request: Request) -> Services:
+    """The services of the application that a request came to."""
+    found: Services = request.app.state.services
+    return found

@@ -1,0 +1,187 @@
+"""Keys: made, listed, rotated and revoked by admins; every change is in the audit log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from api import call as calls
+from api import cursors
+from api.dependencies import Services, services
+from api.idempotency import PARAMETER, Made, once
+from api.problems import Problem
+from api.routing import SecuredRoute, add, needs
+from api.schemas.keys import Key, KeyRequest, Keys, NewKey, RotateRequest
+from warehouse.database import reading, utc_now, writing
+from warehouse.repositories import audit
+from warehouse.repositories import keys as stored
+from warehouse.repositories.keys import ApiKey, UnknownKeyError
+
+PATH = "/api/admin/keys"
+
+
+def add_routes(app: FastAPI) -> None:
+    """``/api/admin/keys`` and what is below it."""
+    admin: dict[str, Any] = {"tags": ["Keys"], "openapi_extra": needs("admin")}
+    creates = admin | {"openapi_extra": needs("admin") | {"parameters": [PARAMETER]}}
+    new: dict[str, Any] = {"methods": ["POST"], "status_code": 201, "response_model": NewKey}
+    add(app, SecuredRoute, PATH, summary="Make a key; its secret is shown once", **new, **creates)(
+        create
+    )
+    add(app, SecuredRoute, PATH, methods=["GET"], summary="Keys, newest first", **admin)(list_keys)
+    add(
+        app,
+        SecuredRoute,
+        f"{PATH}/{{key_id}}",
+        methods=["DELETE"],
+        status_code=204,
+        summary="Revoke a key; it stops working within 5 s on every instance",
+        **admin,
+    )(revoke)
+    add(
+        app,
+        SecuredRoute,
+        f"{PATH}/{{key_id}}/rotate",
+        summary="Replace a key; both work until the old one's grace ends",
+        **new,
+        **creates,
+    )(rotate)
+
+
+async def create(request: Request, body: KeyRequest) -> Response:
+    """A key for its owner."""
+    having = services(request)
+    tiers = having.settings.api_tiers
+    if body.tier not in tiers:
+        said = f"there is no tier {body.tier!r}; there are {', '.join(tiers)}"
+        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/tier", "detail": said}])
+    if body.expires_at is not None and body.expires_at <= utc_now():
+        said = "expires_at lies in the past"
+        raise Problem(
+            422, "invalid_request", f"{said}.", [{"pointer": "/expires_at", "detail": said}]
+        )
+
+    def make(connection: Connection) -> Made:
+        key, text = stored.create(
+            connection,
+            owner=body.owner,
+            name=body.name,
+            role=body.role,
+            tier=body.tier,
+            created_by=_actor(request),
+            expires_at=body.expires_at,
+        )
+        _note(connection, request, "key.create", key.id, {"owner": key.owner, "role": key.role})
+        return Made(_new(key, text), secret=True)
+
+    return await _change(having, request, body, make)
+
+
+async def rotate(request: Request, key_id: str, body: RotateRequest | None = None) -> Response:
+    """A new key of the same owner, role and tier."""
+    asked = body or RotateRequest()
+
+    def make(connection: Connection) -> Made:
+        try:
+            key, text = stored.rotate(
+                connection, key_id, _actor(request), dt.timedelta(hours=asked.grace_hours)
+            )
+        except UnknownKeyError as error:
+            raise Problem(404, "unknown_key", str(error)) from error
+        _note(connection, request, "key.rotate", key_id, {"to": key.id})
+        return Made(_new(key, text), secret=True)
+
+    return await _change(services(request), request, asked, make)
+
+
+async def revoke(request: Request, key_id: str) -> Response:
+    """Revoked for good; revoking again changes nothing."""
+    having = services(request)
+
+    def work() -> None:
+        with writing(having.workspace.engine) as connection:
+            try:
+                changed = stored.revoke(connection, key_id, utc_now())
+            except UnknownKeyError as error:
+                raise Problem(404, "unknown_key", str(error)) from error
+            if changed:
+                _note(connection, request, "key.revoke", key_id, {})
+
+    await having.write(work)
+    await having.keys.refresh()
+    return Response(status_code=204)
+
+
+def list_keys(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+    owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
+    include_revoked: Annotated[bool, Query(description="Also revoked ones.")] = False,
+) -> Keys:
+    after = None
+    if cursor is not None:
+        created_at, key_id = cursors.decode(cursor, str, str)
+        after = (_instant(str(created_at)), str(key_id))
+    with reading(services(request).workspace.engine) as connection:
+        found = stored.page(
+            connection, limit + 1, after=after, owner=owner, include_revoked=include_revoked
+        )
+    more = len(found) > limit
+    found = found[:limit]
+    last = found[-1] if more else None
+    return Keys(
+        items=[_shown(key) for key in found],
+        next_cursor=cursors.encode(last.created_at.isoformat(), last.id) if last else None,
+    )
+
+
+async def _change(having: Services, request: Request, body: Any, make: Any) -> Response:
+    answer: Response = await having.write(lambda: once(request, body, make))
+    await having.keys.refresh()
+    return answer
+
+
+def _actor(request: Request) -> str:
+    caller = calls.of(request.scope).caller
+    assert caller is not None  # the route needs a role
+    return caller.owner
+
+
+def _note(
+    connection: Connection, request: Request, action: str, subject: str, details: dict[str, Any]
+) -> None:
+    call = calls.of(request.scope)
+    audit.append(
+        connection,
+        _actor(request),
+        action,
+        subject,
+        details,
+        key_id=call.caller.key_id if call.caller else None,
+        request_id=call.request_id,
+    )
+
+
+def _instant(text: str) -> dt.datetime:
+    try:
+        value = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise cursors.refused() from None
+    if value.tzinfo is None:
+        raise cursors.refused()
+    return value
+
+
+def _shown(key: ApiKey) -> Key:
+    fields = asdict(key)
+    return Key(**{name: fields[name] for name in Key.model_fields})
+
+
+def _new(key: ApiKey, text: str) -> NewKey:
+    return NewKey(**_shown(key).model_dump(), key=text)

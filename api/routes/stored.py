@@ -1,0 +1,307 @@
+"""Stored decisions: of the newest day, of one entity, and of one client across all models."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Coroutine
+from math import isfinite
+from typing import Annotated, Any, ClassVar
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import Boolean, Date, DateTime, Float, Integer, String
+
+from api.dependencies import Services, services
+from api.problems import Problem
+from api.routing import SecuredRoute, add, needs
+from api.schemas.answers import ClientDecisions, page_schema
+from ml.models import ModelSpec
+from warehouse.database import reading
+from warehouse.points import Day
+from warehouse.repositories.score_pages import (
+    ColumnError,
+    CursorExpiredError,
+    CursorInvalidError,
+    Filter,
+    Page,
+    Sort,
+    read_page,
+    usable_columns,
+)
+from warehouse.scored import scored_table
+from warehouse.types import UtcDateTime
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Order = Annotated[
+    str | None, Query(description="Columns, separated by commas; `-column` for descending.")
+]
+PAGING = {"limit", "cursor", "sort"}
+OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge")
+MOST_OF_A_CLIENT = 100
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError("not finite")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("no database holds it")
+    return value
+
+
+def _instant(text: str) -> dt.datetime:
+    value = dt.datetime.fromisoformat(text)
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+def _local(text: str) -> dt.datetime:
+    value = dt.datetime.fromisoformat(text)
+    if value.tzinfo is not None:
+        raise ValueError("local times have no zone")
+    return value
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("no id holds it")
+    return text
+
+
+KINDS: list[tuple[Any, Callable[[str], Any]]] = [
+    (Float, _finite),
+    (Boolean, _truth),
+    (Integer, _whole),
+    (UtcDateTime, _instant),
+    (DateTime, _local),
+    (Date, dt.date.fromisoformat),
+    (String, _text),
+]
+"""How the text of a filter is read, by the type of its column."""
+
+
+
+class StoredRoute(SecuredRoute):
+    """A read of one model's newest day: not sent again where the caller has it, and remembered.
+
+    The day is looked up for each request, so that what was replaced is never shown.
+    """
+
+    spec: ClassVar[ModelSpec]
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        read = super().get_route_handler()
+        spec = self.spec
+
+        async def handle(request: Request) -> Response:
+            having = services(request)
+            day = await having.points.newest_day(spec.name)
+            if day is None:
+                raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
+            asked = request.headers.get("if-none-match")
+            if asked is not None and _known(asked, _etag(spec, day)):
+                return Response(status_code=304, headers=_headers(spec, day))
+            scope = request.scope
+            body = having.cache.get((scope["path"], scope["query_string"]), day)
+            if body is None:
+                having.metrics.cache.labels("miss").inc()
+                return await read(request)
+            having.metrics.cache.labels("hit").inc()
+            return Response(body, headers=_headers(spec, day), media_type="application/json")
+
+        return handle
+
+
+def add_routes(app: FastAPI, spec: ModelSpec) -> None:
+    """``GET /api/{model}/latest`` and ``…/latest/{entity}``."""
+    pages: Any = page_schema(spec)
+    route = type("StoredRoute", (StoredRoute,), {"spec": spec})
+    options: dict[str, Any] = {
+        "methods": ["GET"],
+        "tags": [spec.title],
+        "response_model": pages,
+        "openapi_extra": needs("read"),
+    }
+
+    def latest(
+        request: Request, limit: Limit = 100, cursor: Cursor = None, sort: Order = None
+    ) -> Response:
+        return _latest(request, spec, [], limit, cursor, sort, pages)
+
+    def latest_of(
+        request: Request,
+        entity: str,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        sort: Order = None,
+    ) -> Response:
+        only = Filter(spec.entity_column, "eq", entity)
+        return _latest(request, spec, [only], limit, cursor, sort, pages, entity)
+
+    path = f"/api/{spec.route}/latest"
+    summary = f"Stored decisions: {spec.decides}"
+    described = (
+        f"Each row is {spec.row}. Filter by any column: `?column=value`, `?column.gt=value`"
+        f" ({', '.join(OPERATORS)})."
+    )
+    add(
+        app, route, path, summary=summary, description=described, name=f"latest_{spec.name}",
+        **options,
+    )(latest)  # fmt: skip
+    add(
+        app,
+        route,
+        f"{path}/{{entity:path}}",
+        summary=f"Stored decisions of one {spec.entity_column}",
+        description="All its rows of the newest day. The id is percent-encoded.",
+        name=f"latest_{spec.name}_of",
+        **options,
+    )(latest_of)
+
+
+def add_client_route(app: FastAPI) -> None:
+    """``GET /api/predictions?client_id=…``: what every model says about one client."""
+
+    def of_client(
+        request: Request, client_id: Annotated[str, Query(min_length=1, max_length=200)]
+    ) -> ClientDecisions:
+        return _of_client(services(request), client_id)
+
+    add(
+        app,
+        SecuredRoute,
+        "/api/predictions",
+        methods=["GET"],
+        tags=["All models"],
+        summary="Everything the models say about one client",
+        description=f"The newest stored decisions, up to {MOST_OF_A_CLIENT} of each model that"
+        " decides on clients, with the reason where a model says nothing.",
+        response_model=ClientDecisions,
+        openapi_extra=needs("read"),
+        name="predictions_of_client",
+    )(of_client)
+
+
+def _of_client(having: Services, client_id: str) -> ClientDecisions:
+    workspace = having.workspace
+    found: dict[str, Any] = {}
+    silent: dict[str, str] = {}
+    with reading(workspace.engine) as connection:
+        for spec in workspace.registry.values():
+            if "client_id" not in spec.Decision.model_fields:
+                continue
+            only = [Filter("client_id", "eq", client_id)]
+            page = read_page(connection, spec, filters=only, limit=MOST_OF_A_CLIENT)
+            if page is None:
+                silent[spec.name] = f"{spec.title} was not scored yet."
+            elif not page.rows:
+                silent[spec.name] = f"{spec.title} has no decision on it on {page.day.as_of}."
+            else:
+                found[spec.name] = page.rows
+    if not found:
+        raise Problem(404, "unknown_entity", f"No model has a decision for client {client_id!r}.")
+    return ClientDecisions(client_id=client_id, models=found, silent=silent)
+
+
+def _latest(
+    request: Request,
+    spec: ModelSpec,
+    filters: list[Filter],
+    limit: int,
+    cursor: str | None,
+    sort: str | None,
+    schema: Any,
+    entity: str | None = None,
+) -> Response:
+    filters = filters + _filters(request, spec)
+    page = _read(request, spec, filters, limit, cursor, sort)
+    if page is None:
+        raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
+    if entity is not None and not page.rows and cursor is None:
+        raise Problem(404, "unknown_entity", f"{spec.title} has no decision for {entity!r}.")
+    day = Day(page.day.as_of, page.day.run_id)
+    body = schema(items=page.rows, next_cursor=page.next_cursor).model_dump_json().encode()
+    services(request).cache.put((request.scope["path"], request.scope["query_string"]), day, body)
+    return Response(body, headers=_headers(spec, day), media_type="application/json")
+
+
+def _etag(spec: ModelSpec, day: Day) -> str:
+    return f'"{spec.name}:{day.as_of}:{day.run_id}"'
+
+
+def _headers(spec: ModelSpec, day: Day) -> dict[str, str]:
+    return {"ETag": _etag(spec, day), "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+
+def _known(asked: str, etag: str) -> bool:
+    """Whether ``If-None-Match`` names the tag; tags are compared weakly (RFC 9110, 13.1.2)."""
+    tags = {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+    return bool(tags & {etag, "*"})
+
+
+def _read(
+    request: Request,
+    spec: ModelSpec,
+    filters: list[Filter],
+    limit: int,
+    cursor: str | None,
+    sort: str | None,
+) -> Page | None:
+    order = [
+        Sort(name.removeprefix("-"), descending=name.startswith("-"))
+        for name in (sort or "").split(",")
+        if name
+    ]
+    try:
+        with reading(services(request).workspace.engine) as connection:
+            return read_page(
+                connection, spec, filters=filters, sort=order, limit=limit, cursor=cursor
+            )
+    except CursorExpiredError as error:
+        raise Problem(410, "cursor_expired", str(error)) from error
+    except CursorInvalidError as error:
+        raise _refused("cursor", str(error)) from error
+    except ColumnError as error:
+        raise _refused("sort", str(error)) from error
+
+
+def _filters(request: Request, spec: ModelSpec) -> list[Filter]:
+    """``?column=value`` and ``?column.gt=value`` (lt, le, gt, ge, ne, eq)."""
+    table = scored_table(spec)
+    usable = usable_columns(table)
+    found = []
+    for name, text in request.query_params.multi_items():
+        if name in PAGING:
+            continue
+        column, _, operator = name.partition(".")
+        if column not in usable or operator not in ("", *OPERATORS):
+            raise _refused(
+                name,
+                f"cannot filter by {name!r}: use ?column=value or ?column.gt=value"
+                f" ({', '.join(OPERATORS)}) with one of {', '.join(usable)}",
+            )
+        value = _typed(table.c[column], name, text)
+        found.append(Filter(column, operator or "eq", value))  # type: ignore[arg-type]
+    return found
+
+
+def _typed(column: Any, name: str, text: str) -> Any:
+    parse = next(parse for kind, parse in KINDS if isinstance(column.type, kind))
+    try:
+        return parse(text)
+    except (ValueError, KeyError):
+        what = column.type.python_type.__name__
+        raise _refused(name, f"{text!r} is no value of {column.name} ({what})") from None
+
+
+def _refused(name: str, said: str) -> Problem:
+    return Problem(422, "invalid_request", f"{said}.", [{"pointer": f"/{name}", "detail": said}])

@@ -1,0 +1,118 @@
+"""Versions of a model: what each is, and whether it would serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+from api.dependencies import Services, services
+from api.problems import Problem
+from api.routing import SecuredRoute, add, needs
+from api.schemas.service import VersionHealth, VersionInfo
+from ml.artifacts import DamagedArtifactError
+from ml.lifecycle.probing import probe
+from ml.models import ModelSpec
+from ml.refusals import OtherFormatError
+from warehouse.database import reading
+from warehouse.objects import StoreError
+from warehouse.repositories import models
+from warehouse.repositories.models import ModelVersion
+
+NAMES = "`champion` or the model's name: the serving one; `latest`: the newest trained; else its id"
+
+
+def add_routes(app: FastAPI, spec: ModelSpec) -> None:
+    """``GET /api/{model}/models/{version}/info`` and ``…/health``."""
+    options: dict[str, Any] = {
+        "methods": ["GET"],
+        "tags": [spec.title],
+        "openapi_extra": needs("read"),
+    }
+
+    def info(request: Request, version: str) -> VersionInfo:
+        having = services(request)
+        return _info(having, spec, _named(having, spec, version))
+
+    def health(request: Request, version: str) -> VersionHealth:
+        having = services(request)
+        return _health(having, spec, _named(having, spec, version))
+
+    path = f"/api/{spec.route}/models/{{version}}"
+    for name, endpoint, summary in (
+        ("info", info, "A version: metrics, features, data, card"),
+        ("health", health, "Whether a version is intact, loads, and answers a probe"),
+    ):
+        add(
+            app,
+            SecuredRoute,
+            f"{path}/{name}",
+            summary=summary,
+            description=f"`version` is {NAMES}.",
+            name=f"{name}_{spec.name}",
+            **options,
+        )(endpoint)
+
+
+def _named(having: Services, spec: ModelSpec, name: str) -> ModelVersion:
+    with reading(having.workspace.engine) as connection:
+        if name in ("champion", spec.name, spec.route):
+            state = having.champions.state(spec)
+            serving = state.champion.version if state.champion else state.named
+            found = models.get(connection, serving) if serving else None
+            if found is None:
+                raise Problem(404, "unknown_version", f"{spec.title} has no champion.")
+            return found
+        found = models.latest(connection, spec.name) if name == "latest" else None
+        found = found or models.get(connection, name)
+    if found is None or found.model != spec.name:
+        raise Problem(404, "unknown_version", f"{spec.title} has no version {name!r}.")
+    return found
+
+
+def _info(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionInfo:
+    champion = having.champions.state(spec).champion
+    return VersionInfo(
+        model=version.model,
+        version=version.version,
+        serves=champion is not None and champion.version == version.version,
+        status=version.status,
+        trained_at=version.trained_at,
+        trained_as_of=version.trained_as_of,
+        known_through=version.known_through,
+        data_version=version.data_version,
+        estimator=version.estimator,
+        metrics=dict(version.metrics),
+        baseline_metrics=dict(version.baseline),
+        champion_metrics=version.champion_metrics,
+        gate=dict(version.gate),
+        features=list((version.details or {}).get("features", [])),
+        feature_schema_hash=version.feature_schema_hash,
+        card=version.card,
+    )
+
+
+def _health(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionHealth:
+    """Files first, then loading, then an answer; the first that fails says why."""
+    passed = {"intact": False, "loads": False, "answers": False}
+    detail = None
+    try:
+        artifact = having.workspace.artifacts.open(spec.name, version.version)
+        passed["intact"] = True
+        having.workspace.require_format(spec, artifact)
+        passed["loads"] = True
+        probe(having.workspace, spec, artifact)
+        passed["answers"] = True
+    except DamagedArtifactError:
+        detail = "Its files are not those that were written."
+    except StoreError:
+        detail = "Its files cannot be read now."
+    except OtherFormatError as error:
+        detail = str(error)
+    return VersionHealth(
+        model=spec.name,
+        version=version.version,
+        status="ok" if detail is None else "failed",
+        detail=detail,
+        **passed,
+    )

@@ -1,0 +1,100 @@
+"""Processes that answer what has to be fitted on request, each answer with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import PIPE, Process
+
+import msgspec
+
+from api.logs import logger
+from api.problems import Problem
+from ml.serving.worker import Reply, Request
+
+QUEUED = 16
+"""Calls that may wait for each worker; more are told to come back."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Reply).decode
+
+
+class Workers:
+    """A few processes behind one queue.
+
+    A worker that takes too long or dies is replaced, and only its own call fails. Workers start
+    when first needed: many servers never need one.
+    """
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._idle: list[Process] = []
+        self._free = asyncio.Semaphore(count)
+        self._waiting = 0
+        self.log = logger("workers")
+
+    async def ask(self, request: Request) -> Reply:
+        """The reply of a worker; Problem 503 where too many wait, 504 where it takes too long."""
+        if self._waiting >= QUEUED * self._count:
+            raise Problem(
+                503,
+                "busy",
+                "Too many answers that need fitting are being waited for.",
+                headers={"Retry-After": "2"},
+            )
+        self._waiting += 1
+        try:
+            async with self._free:
+                return await self._ask(request)
+        finally:
+            self._waiting -= 1
+
+    async def _ask(self, request: Request) -> Reply:
+        worker = self._idle.pop() if self._idle else await self._start()
+        try:
+            reply = await asyncio.wait_for(_exchange(worker, request), self._seconds)
+        except TimeoutError:
+            await _stop(worker)
+            raise Problem(
+                504,
+                "timed_out",
+                f"The answer has to be fitted, and was not there after {self._seconds:g} s.",
+            ) from None
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            await _stop(worker)
+            raise RuntimeError(f"a worker died answering for {request.model}") from error
+        except BaseException:  # cancelled: whoever asked is gone, and half a reply may follow
+            await _stop(worker)
+            raise
+        self._idle.append(worker)
+        if reply.failed is not None:
+            raise RuntimeError(f"a worker failed answering for {request.model}: {reply.failed}")
+        return reply
+
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ml.serving.worker", stdin=PIPE, stdout=PIPE
+        )
+
+    async def close(self) -> None:
+        """End all of them."""
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            await _stop(worker)
+
+
+async def _exchange(worker: Process, request: Request) -> Reply:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    message = _encode(request)
+    worker.stdin.write(len(message).to_bytes(4, "big") + message)
+    await worker.stdin.drain()
+    length = int.from_bytes(await worker.stdout.readexactly(4), "big")
+    return _decode(await worker.stdout.readexactly(length))
+
+
+async def _stop(worker: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        worker.kill()
+    await worker.wait()
