@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     UniqueConstraint,
@@ -216,4 +217,56 @@ model_value = Table(
     Column("run_id", text_type()),
     CheckConstraint("amount IS NOT NULL OR reason IS NOT NULL", name="amount_or_reason"),
     UniqueConstraint("model", "as_of", "model_version", "basis"),
+)
+
+# The secret's hash alone: of at least 128 random bits, so that no salt or slow hash is needed.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", text_type(), primary_key=True),
+    Column("owner", text_type(), nullable=False, index=True),
+    Column("name", text_type(), nullable=False),
+    Column("role", text_type(), nullable=False),
+    Column("tier", text_type(), nullable=False),
+    Column("secret_hash", text_type(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", text_type(), nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("rotated_from", text_type(), ForeignKey("api_keys.id"), index=True),
+    CheckConstraint("role IN ('read', 'write', 'admin')", name="role"),
+    Index(None, "created_at", "id"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", text_type(), nullable=False),
+    Column("key_id", text_type()),
+    Column("action", text_type(), nullable=False),
+    Column("subject", text_type(), nullable=False),
+    Column("details", json_type(), nullable=False),
+    Column("request_id", text_type()),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", text_type(), primary_key=True),
+    Column("method", text_type(), primary_key=True),
+    Column("path", text_type(), primary_key=True),
+    Column("key", text_type(), primary_key=True),
+    Column("body_hash", text_type(), nullable=False),
+    Column("state", text_type(), nullable=False),
+    Column("status", Integer),
+    Column("response", LargeBinary),
+    Column("headers", json_type()),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("finished_at", UtcDateTime),
+    CheckConstraint("state IN ('in_flight', 'done', 'secret')", name="state"),
+    # A secret that was shown once must not lie here, whoever writes.
+    CheckConstraint("state = 'done' OR response IS NULL", name="response"),
 )

@@ -1,0 +1,175 @@
+"""Answers to calls that create, kept for a day: a repeated call is answered, not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from warehouse.database import is_postgres, utc_now
+from warehouse.tables import idempotency_keys
+
+LIFE = timedelta(hours=24)
+LEASE = timedelta(minutes=2)
+_TABLE = idempotency_keys
+# In bytes. PostgreSQL indexes rows of at most 2.7 kB; real parts are far shorter than this.
+_LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The call is ours to answer, then to ``finish`` or ``abandon``; ``at`` marks it as ours."""
+
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The first call was answered, with this."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """The first call is still being answered."""
+
+
+@dataclass(frozen=True)
+class OtherBody:
+    """The key came before, with another body."""
+
+
+@dataclass(frozen=True)
+class SecretAnswer:
+    """The first call was answered with a secret, which is not kept."""
+
+
+Beginning = Begun | Replay | InFlight | OtherBody | SecretAnswer
+
+
+def begin(
+    connection: Connection,
+    caller: str,
+    method: str,
+    path: str,
+    key: str,
+    body_hash: str,
+    now: datetime,
+) -> Beginning:
+    """Claim the call, or say what became of the one before it.
+
+    Of several that begin at once, one gets ``Begun``. In one transaction with what the call makes
+    and ``finish``, the others wait for its end and then read its answer; where ``begin`` is
+    committed at once, they read ``InFlight``. A record older than ``LIFE`` counts no more; nor does
+    a call that is still in flight after ``LEASE``, whose server has died, for the same body.
+    """
+    where = _parts(caller, method, path, key)
+    fresh = {
+        "body_hash": body_hash,
+        "state": "in_flight",
+        "status": None,
+        "response": None,
+        "headers": None,
+        "created_at": now,
+        "finished_at": None,
+    }
+    dialect = postgresql if is_postgres(connection) else sqlite
+    claim = dialect.insert(_TABLE).values(**where, **fresh).on_conflict_do_nothing()
+    table = _TABLE.c
+    outlived = or_(
+        table.created_at <= now - LIFE,
+        and_(
+            table.state == "in_flight",
+            table.created_at <= now - LEASE,
+            table.body_hash == body_hash,
+        ),
+    )
+    take_over = update(_TABLE).where(*_same(where), outlived).values(**fresh)
+    while True:
+        if connection.execute(claim).rowcount == 1 or connection.execute(take_over).rowcount == 1:
+            return Begun(now)
+        row = connection.execute(select(_TABLE).where(*_same(where))).one_or_none()
+        if row is None:  # abandoned or purged between the two statements
+            continue
+        if row.body_hash != body_hash:
+            return OtherBody()
+        if row.state == "in_flight":
+            return InFlight()
+        if row.state == "secret":
+            return SecretAnswer()
+        return Replay(row.status, row.headers, row.response)
+
+
+def finish(
+    connection: Connection,
+    caller: str,
+    method: str,
+    path: str,
+    key: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: bool = False,
+    begun: Begun | None = None,
+) -> bool:
+    """Keep the answer for those who repeat the call; one that shows a secret only as given.
+
+    ``begun`` is needed where ``begin`` was committed before: then nothing happens where another
+    took the call over after ``LEASE``. False where there was nothing in flight to finish.
+    """
+    answer = {
+        "state": "secret" if secret else "done",
+        "status": status,
+        "response": None if secret else body,
+        "headers": None if secret else dict(headers),
+        "finished_at": utc_now(),
+    }
+    change = update(_TABLE).where(*_claimed(_parts(caller, method, path, key), begun))
+    return connection.execute(change.values(**answer)).rowcount == 1
+
+
+def abandon(
+    connection: Connection,
+    caller: str,
+    method: str,
+    path: str,
+    key: str,
+    begun: Begun | None = None,
+) -> bool:
+    """Forget a call that failed, so that it can be made again; ``begun`` and False as above."""
+    forget = delete(_TABLE).where(*_claimed(_parts(caller, method, path, key), begun))
+    return connection.execute(forget).rowcount == 1
+
+
+def purge(connection: Connection, before: datetime) -> int:
+    """Delete the records begun before that instant, and return how many there were."""
+    return connection.execute(delete(_TABLE).where(_TABLE.c.created_at < before)).rowcount
+
+
+def _parts(caller: str, method: str, path: str, key: str) -> dict[str, str]:
+    given = {"caller": caller, "method": method, "path": path, "key": key}
+    return {name: _storable(part) for name, part in given.items()}
+
+
+def _storable(part: str) -> str:
+    """The part itself, or its hash where PostgreSQL could not store or index it."""
+    raw = part.encode("utf-8", "surrogatepass")
+    if len(raw) <= _LONGEST and part.isprintable():
+        return part
+    return f"sha256:{sha256(raw).hexdigest()}"
+
+
+def _same(where: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    return [_TABLE.c[name] == part for name, part in where.items()]
+
+
+def _claimed(where: Mapping[str, str], begun: Begun | None) -> list[ColumnElement[bool]]:
+    ours = [] if begun is None else [_TABLE.c.created_at == begun.at]
+    return [*_same(where), _TABLE.c.state == "in_flight", *ours]
