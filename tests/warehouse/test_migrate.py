@@ -20,7 +20,7 @@ from ml.models.registry import default_registry
 from warehouse import migrations
 from warehouse.database import connect, reading, writing
 from warehouse.evolve import ANALYST_ROLE, MigrationRefusedError
-from warehouse.repositories import value
+from warehouse.repositories import keys, value
 from warehouse.scored import STAMP, field_rules, migrate, scored_table
 from warehouse.tables import metadata
 
@@ -58,6 +58,22 @@ def test_values_from_before_0002_keep_the_one_measured_last_on_a_day(bare_engine
     with reading(bare_engine) as connection:
         kept = [(one.as_of, one.amount) for one in value.over_time(connection, "churn")]
     assert kept == [(date(2025, 6, 2), 3.0), (date(2025, 6, 1), 2.0)]
+
+
+def test_0003_goes_and_comes_back_and_leaves_the_rest_alone(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    new = {"api_keys", "audit_log", "idempotency_keys"}
+    with writing(engine) as connection:
+        keys.create(connection, "ann", "laptop", "admin", "standard", "cli:ann")
+        before = set(inspect(connection).get_table_names())
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert set(inspect(connection).get_table_names()) == before - new
+    migrate(engine, [])
+    with reading(engine) as connection:
+        assert set(inspect(connection).get_table_names()) == before
+        assert keys.all_keys(connection, include_revoked=True) == []
 
 
 def test_every_model_gets_its_table_and_view_once(bare_engine: Engine) -> None:

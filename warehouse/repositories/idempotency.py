@@ -81,8 +81,9 @@ def begin(
         "finished_at": None,
     }
     dialect = postgresql if is_postgres(connection) else sqlite
-    claim = dialect.insert(_TABLE).values(**where, **fresh).on_conflict_do_nothing()
     table = _TABLE.c
+    claim = dialect.insert(_TABLE).values(**where, **fresh).on_conflict_do_nothing()
+    claim = claim.returning(table.caller)  # an insert's rowcount says nothing on PostgreSQL
     outlived = or_(
         table.created_at <= now - LIFE,
         and_(
@@ -93,7 +94,7 @@ def begin(
     )
     take_over = update(_TABLE).where(*_same(where), outlived).values(**fresh)
     while True:
-        if connection.execute(claim).rowcount == 1 or connection.execute(take_over).rowcount == 1:
+        if connection.execute(claim).first() or connection.execute(take_over).rowcount == 1:
             return Begun(now)
         row = connection.execute(select(_TABLE).where(*_same(where))).one_or_none()
         if row is None:  # abandoned or purged between the two statements
