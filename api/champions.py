@@ -152,7 +152,7 @@ class Champions:
 
 
 def _fresh(problem: Problem) -> Problem:
-    """A copy to raise: one that is kept and raised again would collect the frames of every request."""
+    """A copy to raise: one raised again and again would collect the frames of every request."""
     return Problem(problem.status, problem.code, problem.detail, problem.errors, problem.headers)
 
 

@@ -26,6 +26,8 @@ CODES = {
     " never stored: look for what it made, or make another with a new key.",
     "internal_error": "Something went wrong on our side; the log has it under the request's id.",
     "invalid_request": "A field, filter or cursor is not as expected; `errors` points at each.",
+    "key_not_active": "The key was revoked or has expired, so nothing can be made from it: make a"
+    " new one.",
     "method_not_allowed": "The path exists, but not for this method; `Allow` names those it has.",
     "no_champion": "No version of the model passed its gate yet, so it is silent.",
     "not_found": "There is no such path.",

@@ -83,9 +83,7 @@ def once(request: Request, body: BaseModel, make: Callable[[Connection], Made]) 
         answer = _answer(made)
         headers = {"content-type": "application/json"}
         text = b"" if made.secret else bytes(answer.body)
-        idempotency.finish(
-            connection, *where, made.status, headers, text, secret=made.secret
-        )
+        idempotency.finish(connection, *where, made.status, headers, text, secret=made.secret)
         return answer
 
 

@@ -26,9 +26,7 @@ from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
 
 
-def create_app(
-    workspace: Workspace | None = None, settings: ApiSettings | None = None
-) -> FastAPI:
+def create_app(workspace: Workspace | None = None, settings: ApiSettings | None = None) -> FastAPI:
     """The API of a workspace; routes, schemas and their documentation come from its registry."""
     workspace = workspace or Workspace.open()
     settings = settings or ApiSettings()

@@ -37,13 +37,17 @@ class Predictor:
         """One on-demand decision, in API.md's form; Problem where there is none."""
         champion = self._champions.champion(spec)
         asked, data_version = await self._asked(spec, query, champion)
-        if champion.serving is None:
-            found = await self._fitted(spec, champion, asked, reasons)
-        elif reasons:
-            # Contributions take many times a bare decision; other requests go on meanwhile.
-            [found] = await asyncio.to_thread(champion.serving.answer_many, [asked], True)
-        else:
-            [found] = champion.serving.answer_many([asked], False)
+        found: Answer | QueryError
+        try:
+            if champion.serving is None:
+                found = await self._fitted(spec, champion, asked, reasons)
+            elif reasons:
+                # Contributions take many times a bare decision; other requests go on meanwhile.
+                found = await asyncio.to_thread(champion.serving.answer, asked, True)
+            else:
+                found = champion.serving.answer(asked, False)
+        except QueryError as error:
+            found = error
         outcome = self._outcome(spec, champion, asked.as_of, data_version, found)
         if isinstance(outcome, Problem):
             raise outcome
@@ -63,10 +67,11 @@ class Predictor:
             except Problem as problem:
                 outcomes[place] = problem
         questions = [one for _, one, _ in asked]
+        found: list[Answer | QueryError | Problem] = []
         if champion.serving is None:
-            found = [await self._or_problem(spec, champion, one, reasons) for one in questions]
+            found += [await self._or_problem(spec, champion, one, reasons) for one in questions]
         else:
-            found = await asyncio.to_thread(champion.serving.answer_many, questions, reasons)
+            found += await asyncio.to_thread(champion.serving.answer_many, questions, reasons)
         for (place, one, data_version), answer in zip(asked, found, strict=True):
             outcomes[place] = (
                 answer
@@ -75,9 +80,7 @@ class Predictor:
             )
         return [outcome for outcome in outcomes if outcome is not None]
 
-    async def _asked(
-        self, spec: ModelSpec, query: Any, champion: Champion
-    ) -> tuple[Asked, str]:
+    async def _asked(self, spec: ModelSpec, query: Any, champion: Champion) -> tuple[Asked, str]:
         kind = spec.serving_class()
         entity = kind.entity_of(query)
         if entity is not None:

@@ -14,21 +14,19 @@ UNLIMITED = "unlimited"
 
 def _listed(value: object) -> object:
     """Environment variables hold lists as text with commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if _text(value) else value
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _pairs(value: object) -> object:
     """``name=value`` pairs with commas, as a mapping."""
-    if not _text(value):
+    if not isinstance(value, str):
         return value
     parts = [part.partition("=") for part in value.split(",") if part.strip()]
     if wrong := [name for name, equals, _ in parts if not equals]:
         raise ValueError(f"expected name=limit pairs such as standard=600/minute, got {wrong[0]!r}")
     return {name.strip(): limit.strip() for name, _, limit in parts}
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 class ApiSettings(BaseSettings):

@@ -36,7 +36,7 @@ class Errors:
             problem = raised
         except HTTPException as raised:
             problem = of_http(raised)
-        except Exception as error:  # noqa: BLE001 - the last resort of every request
+        except Exception as error:
             self.log.error(
                 "unexpected",
                 method=scope["method"],

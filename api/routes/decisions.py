@@ -1,7 +1,5 @@
 """Decisions on demand, of every model: one, or a batch of up to a thousand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec
@@ -121,9 +119,7 @@ def _items(body: bytes) -> list[msgspec.Raw]:
         ) from None
     if not 1 <= len(items) <= MOST_ITEMS:
         said = f"a batch holds 1 to {MOST_ITEMS:,} items, this one has {len(items):,}"
-        raise Problem(
-            422, "invalid_request", f"{said}.", [{"pointer": "/items", "detail": said}]
-        )
+        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/items", "detail": said}])
     return items
 
 
@@ -133,9 +129,7 @@ def _reasons(request: Request) -> bool:
         return True
     if text.lower() not in ("true", "false", "1", "0"):
         said = f"reasons is true or false, got {text!r}"
-        raise Problem(
-            422, "invalid_request", f"{said}.", [{"pointer": "/reasons", "detail": said}]
-        )
+        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/reasons", "detail": said}])
     return text.lower() in ("true", "1")
 
 

@@ -20,7 +20,7 @@ from api.schemas.keys import Key, KeyRequest, Keys, NewKey, RotateRequest
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import audit
 from warehouse.repositories import keys as stored
-from warehouse.repositories.keys import ApiKey, UnknownKeyError
+from warehouse.repositories.keys import ApiKey, DeadKeyError, UnknownKeyError
 
 PATH = "/api/admin/keys"
 
@@ -91,6 +91,8 @@ async def rotate(request: Request, key_id: str, body: RotateRequest | None = Non
             key, text = stored.rotate(
                 connection, key_id, _actor(request), dt.timedelta(hours=asked.grace_hours)
             )
+        except DeadKeyError as error:
+            raise Problem(409, "key_not_active", str(error)) from error
         except UnknownKeyError as error:
             raise Problem(404, "unknown_key", str(error)) from error
         _note(connection, request, "key.rotate", key_id, {"to": key.id})

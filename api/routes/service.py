@@ -27,7 +27,9 @@ def add_routes(app: FastAPI) -> None:
     add(app, SecuredRoute, "/", summary="Names the service and lists its endpoints", **open_to_all)(
         root
     )
-    add(app, SecuredRoute, "/api/health", summary="Whether each part is well", **open_to_all)(health)
+    add(app, SecuredRoute, "/api/health", summary="Whether each part is well", **open_to_all)(
+        health
+    )
     add(app, SecuredRoute, "/api/health/live", summary="The process answers", **open_to_all)(live)
     add(
         app,

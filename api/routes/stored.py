@@ -89,7 +89,6 @@ KINDS: list[tuple[Any, Callable[[str], Any]]] = [
 """How the text of a filter is read, by the type of its column."""
 
 
-
 class StoredRoute(SecuredRoute):
     """A read of one model's newest day: not sent again where the caller has it, and remembered.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -72,6 +74,12 @@ def _named(having: Services, spec: ModelSpec, name: str) -> ModelVersion:
 
 def _info(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionInfo:
     champion = having.champions.state(spec).champion
+    features: list[str] | None = None
+    card: str | None = None
+    with suppress(DamagedArtifactError, StoreError):
+        artifact = having.workspace.artifacts.open(spec.name, version.version)
+        features = [str(name) for name in artifact.manifest["features"]]
+        card = (artifact.folder / Path(version.card).name).read_text(encoding="utf-8")
     return VersionInfo(
         model=version.model,
         version=version.version,
@@ -86,9 +94,9 @@ def _info(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionIn
         baseline_metrics=dict(version.baseline),
         champion_metrics=version.champion_metrics,
         gate=dict(version.gate),
-        features=list((version.details or {}).get("features", [])),
+        features=features,
         feature_schema_hash=version.feature_schema_hash,
-        card=version.card,
+        card=card,
     )
 
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ml.models import ModelSpec
 
-
 MOST_ITEMS = 1000
 
 
@@ -92,10 +91,11 @@ def batch_schema(spec: ModelSpec) -> type[BaseModel]:
 
 def batch_answer_schema(spec: ModelSpec, answer: type[BaseModel]) -> type[BaseModel]:
     """One result or error for each query of a batch, in order."""
-    item = create_model(
-        f"{_short(spec)}BatchItem", result=(answer | None, None), error=(ProblemBody | None, None)
+    result: Any = answer | None
+    item: Any = create_model(
+        f"{_short(spec)}BatchItem", result=(result, None), error=(ProblemBody | None, None)
     )
-    return create_model(f"{_short(spec)}BatchAnswer", items=(list[item], ...))  # type: ignore[valid-type]
+    return create_model(f"{_short(spec)}BatchAnswer", items=(list[item], ...))
 
 
 def page_schema(spec: ModelSpec) -> type[BaseModel]:

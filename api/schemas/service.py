@@ -98,9 +98,11 @@ class VersionInfo(BaseModel):
     baseline_metrics: Metrics
     champion_metrics: Metrics | None = Field(description="Of the champion of then, on its data.")
     gate: dict[str, Any]
-    features: list[str] = Field(description="What it reads, by name.")
+    features: list[str] | None = Field(
+        description="What it reads, by name; null where its files are damaged."
+    )
     feature_schema_hash: str
-    card: str = Field(description="The model card, in Markdown.")
+    card: str | None = Field(description="The model card, in Markdown; null likewise.")
 
 
 class VersionHealth(BaseModel):

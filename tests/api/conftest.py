@@ -1,14 +1,16 @@
-"""The small firm's decisions over real HTTP."""
+"""The small firm's decisions over real HTTP, with a key of each role."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
+from api.call import Role
 from api.main import create_app
+from api.settings import ApiSettings
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
@@ -17,6 +19,11 @@ from tests.http_server import serving
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
+from warehouse.database import writing
+from warehouse.repositories import keys
+
+UNLIMITED = ApiSettings(api_ip_limit="unlimited")
+KeyMaker = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +39,43 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 @pytest.fixture(scope="module")
-def client(workspace: Workspace) -> Iterator[httpx.Client]:
-    """A client of a server that runs."""
-    with serving(create_app(workspace)) as client:
+def make_key(workspace: Workspace) -> KeyMaker:
+    """Makes keys in the warehouse, as the command does."""
+    return key_maker(workspace)
+
+
+def key_maker(workspace: Workspace) -> KeyMaker:
+    """A maker of keys of a workspace, unlimited unless told otherwise."""
+
+    def make(
+        role: Role = "admin",
+        owner: str = "me",
+        tier: str = "unlimited",
+        expires_at: datetime | None = None,
+    ) -> str:
+        with writing(workspace.engine) as connection:
+            _, text = keys.create(
+                connection,
+                owner=owner,
+                name="test",
+                role=role,
+                tier=tier,
+                created_by="test",
+                expires_at=expires_at,
+            )
+        return text
+
+    return make
+
+
+def bearing(key: str) -> dict[str, str]:
+    """The header of a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def client(workspace: Workspace, make_key: KeyMaker) -> Iterator[httpx.Client]:
+    """A client with an admin's key, of a server that runs."""
+    with serving(create_app(workspace, UNLIMITED)) as client:
+        client.headers.update(bearing(make_key()))
         yield client

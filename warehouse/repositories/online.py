@@ -64,6 +64,14 @@ def replace_if_newest(
     return True
 
 
+def first(connection: Connection, model: str) -> OnlineFeatures | None:
+    """The stored features of the first entity by name; None where none are stored."""
+    table = online_features
+    query = select(table).where(table.c.model == model).order_by(table.c.entity).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else record(OnlineFeatures, row)
+
+
 def get(connection: Connection, model: str, entities: Sequence[str]) -> dict[str, OnlineFeatures]:
     """The stored features of these entities; those not stored are absent."""
     table = online_features
