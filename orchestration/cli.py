@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ml.models import UnknownModelError
 from ml.refusals import Refusal
-from orchestration.commands import data, house, models, pipeline, results
+from orchestration.commands import data, house, keys, models, pipeline, results
 from orchestration.commands.output import fail
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (pipeline, data, models, results, house):
+for group in (pipeline, data, models, results, keys, house):
     group.register(app)
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Run a command; what the user can mend ends in one sentence and exit status 1."""
     try:
         app()
-    except (Refusal, UnknownModelError, *data.MENDABLE, *models.MENDABLE) as error:
+    except (Refusal, UnknownModelError, *data.MENDABLE, *models.MENDABLE, *keys.MENDABLE) as error:
         fail(str(error))
         sys.exit(1)
     except ValidationError as error:
