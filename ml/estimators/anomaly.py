@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
-from ml.estimators.reasons import top_reasons
+from ml.estimators.reasons import Cells, top_reasons
 from ml.estimators.row_detectors import (
     Detector,
     IsolationTrees,
@@ -20,6 +19,9 @@ from ml.estimators.row_detectors import (
 )
 from ml.estimators.row_matrix import RowMatrix
 from ml.estimators.series_detector import SeriesDetector
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RowDetector", "SeriesDetector"]
 
@@ -59,13 +61,15 @@ class RowDetector:
 
         ``y`` is ignored: scikit-learn's convention. Raises ValueError on too few rows.
         """
+        import pandas as pd
+
         if isinstance(X, pd.DataFrame) and len(X) < 8:
             raise ValueError(f"X has {len(X)} rows; at least 8 are needed to say what is usual")
         rng = np.random.default_rng(self.seed)
         if len(X) > self.fit_rows:
             X = X.iloc[np.sort(rng.choice(len(X), self.fit_rows, replace=False))]
         self.matrix_ = RowMatrix.fit(X)
-        Z = self.matrix_.scaled(self.matrix_.filled(X))
+        Z = self.matrix_.scaled(self.matrix_.filled(self.matrix_.encoder.transform(X)))
         self.parts_: dict[str, Detector] = {
             "isolation": IsolationTrees.fit(Z, self.trees, 256, rng),
             "samples": NearestInSamples.fit(Z, self.samples, 8, rng),
@@ -81,7 +85,11 @@ class RowDetector:
     def decision_function(self, X: pd.DataFrame) -> np.ndarray:
         """Scores of shape (rows,), higher is more anomalous (the PyOD convention)."""
         self._require_fitted()
-        filled = self.matrix_.filled(X)
+        return self.decide(self.matrix_.encoder.transform(X))
+
+    def decide(self, codes: np.ndarray) -> np.ndarray:
+        """:meth:`decision_function` of an encoded matrix."""
+        filled = self.matrix_.filled(codes)
         if not len(filled):
             return np.zeros(0)
         standard = (self._logs(self.matrix_.scaled(filled)) - self.centre_) / self.deviation_
@@ -95,16 +103,22 @@ class RowDetector:
         log of the share of fitted rows at least as extreme, negative where the value is low.
         """
         self._require_fitted()
+        codes = self.matrix_.encoder.transform(X)
+        return self.reasons_of(codes, lambda name, rows: X[name].iloc[rows].tolist(), top)
+
+    def reasons_of(
+        self, codes: np.ndarray, cells: Cells, top: int = 3
+    ) -> list[list[dict[str, Any]]]:
+        """The same of an encoded matrix; ``cells`` gives the values before they were encoded."""
         matrix = self.matrix_
-        filled = matrix.filled(X)
+        filled = matrix.filled(codes)
         tails, upper = matrix.tails(filled)
         names = matrix.encoder.columns
         signed = np.where(upper, tails, -tails)[:, : len(names)]
         for at, name in enumerate(names):
             if name in matrix.encoder.categories:  # rare is rare, neither high nor low
                 signed[:, at] = matrix.category_tail(name, filled[:, at])
-        moves = pd.DataFrame(signed, columns=list(names))
-        return top_reasons(X.reset_index(drop=True), moves, top)
+        return top_reasons(names, signed, cells, top)
 
     def save(self, folder: Path) -> None:
         """Write JSON and npz files into ``folder``."""

@@ -19,6 +19,7 @@ import numpy as np
 from ml.estimators.linear import LinearPart, fit_linear, fit_sized_linear
 from ml.estimators.tabular import TabularEncoder
 from ml.estimators.threads import num_threads
+from ml.estimators.trees import Trees
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -66,38 +67,27 @@ class BoostingOptions:
 
 
 class Boosted:
-    """A linear part and a LightGBM booster; ``predict`` is their sum, shape (rows,)."""
+    """A linear part and LightGBM's trees; ``predict`` is their sum, shape (rows,)."""
 
     def __init__(self, linear: LinearPart, trees: str) -> None:
-        from lightgbm import Booster
-
         self.linear = linear
-        # The booster is read back from its text even when just fitted, so that a model in memory
+        # The trees are read back from their text even when just fitted, so that a model in memory
         # and its loaded copy are the same object bit for bit.
         self.text = trees
-        self.booster: Booster = Booster(model_str=trees)
+        self.trees = Trees(trees)
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The raw value: log-odds for ``binary``, else the value itself."""
-        return self.linear.predict(matrix) + self._trees(matrix)
+        return self.linear.predict(matrix) + self.trees.predict(matrix)
 
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """What each column adds, shape (rows, columns), and the base they start from."""
         columns = matrix.shape[1]
-        # LightGBM fails on no rows.
-        if not len(matrix) or not self.booster.num_trees():
+        if not len(matrix) or not self.trees.count:
             return self.linear.contributions(matrix), self.linear.intercept
-        shap = np.asarray(
-            self.booster.predict(matrix, pred_contrib=True, num_threads=num_threads())
-        )
+        shap = self.trees.contributions(matrix)
         base = self.linear.intercept + float(shap[0, columns])
         return shap[:, :columns] + self.linear.contributions(matrix), base
-
-    def _trees(self, matrix: np.ndarray) -> np.ndarray:
-        if not len(matrix) or not self.booster.num_trees():
-            return np.zeros(len(matrix))
-        raw = self.booster.predict(matrix, raw_score=True, num_threads=num_threads())
-        return np.asarray(raw)
 
     def save(self, folder: Path, name: str) -> None:
         """Write ``<name>.trees.txt`` and ``<name>.linear.json``."""

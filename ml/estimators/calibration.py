@@ -74,7 +74,7 @@ class Calibration:
 
 def expit(log_odds: np.ndarray) -> np.ndarray:
     """Probability of log-odds, without overflow."""
-    return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -500.0, 500.0)))
+    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -500.0), 500.0)))
 
 
 def _platt(margin: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ml.estimators.boosting import Boosted, BoostingOptions, fit_boosted
 from ml.estimators.calibration import Calibration
 from ml.estimators.folds import TooFewRowsError, group_codes, stratified_folds
 from ml.estimators.tabular_model import TabularModel, check_target, check_weight, fit_encoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ChurnClassifier(TabularModel):
@@ -72,32 +74,35 @@ class ChurnClassifier(TabularModel):
         self.encoder_, self.model_, self.classes_ = encoder, model, classes
         self.calibration_ = Calibration.fit(held_out, target, weight)
         self.out_of_fold_ = self.calibration_.probability(held_out)
-        self.feature_importance_ = self._importance(X, self.seed)
+        self.importance_ = self._importance(matrix, self.seed)
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Probability of each of ``classes_``, shape (rows, 2)."""
         matrix = self._matrix(X)
-        churn = self.calibration_.probability(self.model_.predict(matrix))
+        churn = self.probability(matrix)
         return np.column_stack([1.0 - churn, churn])
+
+    def probability(self, matrix: np.ndarray) -> np.ndarray:
+        """Probability of the later of ``classes_``, encoded matrix to shape (rows,)."""
+        return self.calibration_.probability(self.model_.predict(matrix))
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """The likelier of ``classes_``, shape (rows,)."""
         return self.classes_[(self.predict_proba(X)[:, 1] >= 0.5).astype(int)]
 
-    def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    def moves(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-odds that each column adds (rows, columns), and the base of each row (rows,).
 
         Their sum is the log-odds of the calibrated probability: calibration stretches all of a
         row's contributions by one factor.
         """
-        matrix = self._matrix(X)
         moves, base = self.model_.contributions(matrix)
         start = float(self.calibration_.log_odds(np.array([base]))[0])
         raw = moves.sum(axis=1)
         risen = self.calibration_.log_odds(raw + base) - start
         factor = np.divide(risen, raw, out=np.ones_like(raw), where=np.abs(raw) > 1e-9)
-        return self._named(moves * factor[:, None], X), np.full(len(X), start)
+        return moves * factor[:, None], np.full(len(matrix), start)
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text and JSON into ``folder``."""

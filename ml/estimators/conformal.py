@@ -8,7 +8,7 @@ Locally weighted conformal prediction (Lei et al. 2018, section 5.2) on cross-va
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class ResidualBands:
     edges: np.ndarray
     levels: np.ndarray
     table: np.ndarray
+    _at: dict[float, np.ndarray] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def fit(cls, residual: np.ndarray, difficulty: np.ndarray) -> ResidualBands:
@@ -46,12 +47,15 @@ class ResidualBands:
 
     def quantile(self, difficulty: np.ndarray, level: float) -> np.ndarray:
         """The residual that a share ``level`` of rows of this difficulty stay below, (rows,)."""
-        at = np.array([np.interp(level, self.levels, row) for row in self.table])
+        at = self._at.get(level)
+        if at is None:
+            at = np.array([np.interp(level, self.levels, row) for row in self.table])
+            self._at[level] = at
         return at[np.searchsorted(self.edges, difficulty, side="right")] * difficulty
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {name: value.tolist() for name, value in vars(self).items()}
+        return {name: getattr(self, name).tolist() for name in ("edges", "levels", "table")}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> ResidualBands:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 
 class TooFewRowsError(ValueError):
@@ -14,6 +13,8 @@ def group_codes(groups: object, rows: int) -> np.ndarray:
     """``groups`` as integers of shape (rows,); every row its own group where it is None."""
     if groups is None:
         return np.arange(rows)
+    import pandas as pd
+
     codes, _ = pd.factorize(np.asarray(groups, dtype=object), use_na_sentinel=False)
     if len(codes) != rows:
         raise ValueError(f"groups has {len(codes)} values for {rows} rows of X; give one for each")

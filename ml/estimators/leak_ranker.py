@@ -9,12 +9,14 @@ share: learning from positive and unlabelled rows with spies, after Liu and othe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ml.estimators.leak_prices import FEATURES, PriceBook
 from ml.estimators.threads import num_threads
+from ml.estimators.trees import Trees
 
 _SHARE = 0.015
 _LEAST_SHARE, _MOST_SHARE = 0.001, 0.05
@@ -79,13 +81,12 @@ class PriceRanker:
 
     def ratio(self, features: np.ndarray) -> np.ndarray:
         """Density among injected mistakes over density among the lines as they are."""
-        import lightgbm as lgb
-
-        if not len(features):
-            return np.zeros(0)
-        booster = lgb.Booster(model_str=self.text)
-        raw = booster.predict(features, raw_score=True, num_threads=num_threads())
+        raw = self._trees.predict(features)
         return np.asarray(np.exp(np.clip(raw, -30, 30)) * self.odds)
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees(self.text)
 
     def probability(self, features: np.ndarray) -> np.ndarray:
         """Chance that each priced line is a mistake, shape (rows,)."""

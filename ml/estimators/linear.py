@@ -41,7 +41,11 @@ class LinearPart:
         numeric = [i for i, column in enumerate(self.columns) if column.levels is None]
         self._numeric = np.array(numeric, dtype=np.int64)
         # A constant or effect-free column costs nothing when predicting.
-        self._categorical = [i for i, column in enumerate(self.columns) if column.levels]
+        self._levels = {
+            i: np.array(column.levels)  # the last one: missing or unseen
+            for i, column in enumerate(self.columns)
+            if column.levels
+        }
 
         def array(name: str) -> np.ndarray:
             return np.array([getattr(self.columns[i], name) for i in numeric], dtype=np.float64)
@@ -58,7 +62,7 @@ class LinearPart:
             block = matrix[start : start + _BLOCK]
             part = out[start : start + _BLOCK]
             part += self._numbers(block).sum(axis=1)
-            for position in self._categorical:
+            for position in self._levels:
                 part += self._level(block, position)
         return out
 
@@ -68,21 +72,24 @@ class LinearPart:
         for start in range(0, len(matrix), _BLOCK):
             block = matrix[start : start + _BLOCK]
             out[start : start + _BLOCK, self._numeric] = self._numbers(block)
-        for position in self._categorical:
+        for position in self._levels:
             out[:, position] = self._level(matrix, position)
         return out
 
     def _numbers(self, block: np.ndarray) -> np.ndarray:
-        values = block[:, self._numeric]
+        # ``take`` gives rows of their own, so that each is summed the same way whatever lies beside
+        # it; ``block[:, …]`` gives columns, whose sums depend on how many rows there are.
+        values = block.take(self._numeric, axis=1)
         gone = np.isnan(values)
-        np.clip(values, self._low, self._high, out=values)
+        np.maximum(values, self._low, out=values)
+        np.minimum(values, self._high, out=values)
         effect = values * self._slope + self._base
         if self._curved:
             effect += np.arcsinh(values / self._unit) * self._curve
         return np.where(gone, self._absent, effect)
 
     def _level(self, block: np.ndarray, position: int) -> np.ndarray:
-        effects = np.array(self.columns[position].levels)  # the last one: missing or unseen
+        effects = self._levels[position]
         codes = block[:, position]
         # NaN cannot be cast; it stands for missing and unseen alike.
         return effects[np.where(np.isnan(codes), len(effects) - 1, codes).astype(np.int64)]

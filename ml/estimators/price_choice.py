@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+
+from ml.estimators.normal import reach
 
 Floats = NDArray[np.float64]
 _NODES = 9
@@ -49,9 +51,9 @@ class Elasticity:
         """Slopes and their weights that stand for the normal distribution of the elasticity."""
         if self.value is None or self.high is None:
             raise ValueError("an elasticity that could not be estimated has no distribution")
-        points, mass = np.polynomial.hermite_e.hermegauss(_NODES)
-        deviation = (self.high - self.value) / ndtri(0.5 + self.coverage / 2)
-        return self.value + points * deviation, mass / mass.sum()
+        points, mass = _normal_nodes()
+        deviation = (self.high - self.value) / reach(self.coverage)
+        return self.value + points * deviation, mass
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,12 @@ def _why(
         return f"{text}; a higher price might earn more, the guardrail stops at {chosen:.2f}"
     over = f" over a unit cost of {cost:.2f}" if cost else ""
     return f"{text}; {chosen:.2f} earns most{over} (now {current:.2f})"
+
+
+@cache
+def _normal_nodes() -> tuple[Floats, Floats]:
+    points, mass = np.polynomial.hermite_e.hermegauss(_NODES)
+    return points, mass / mass.sum()
 
 
 def positive(values: Any, name: str) -> Floats:

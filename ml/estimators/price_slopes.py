@@ -21,6 +21,7 @@ from ml.estimators.folds import stratified_folds
 from ml.estimators.price_selection import Explained, Hidden, Logit, hidden_lift, local_levels
 from ml.estimators.shrinkage import pool
 from ml.estimators.tabular import TabularEncoder
+from ml.estimators.win_curves import SLOPES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -200,13 +201,13 @@ class WinSlopes:
             "without_price": self.without_price_.tolist(),
             "arrays": {name: _listed(getattr(self, name)) for name in arrays},
         }
-        (folder / "win_slopes.json").write_text(json.dumps(state, indent=1))
+        (folder / SLOPES).write_text(json.dumps(state, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> WinSlopes:
         """What ``save`` wrote, without the rows learnt from."""
         folder = Path(folder)
-        state = json.loads((folder / "win_slopes.json").read_text())
+        state = json.loads((folder / SLOPES).read_text())
         model = cls(**state["parameters"])
         model.labels_ = [tuple(label) for label in state["labels"]]
         model.hidden_ = Hidden(**state["hidden"])

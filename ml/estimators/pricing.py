@@ -12,14 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml.estimators.partial_out import residuals
-from ml.estimators.price_choice import (
-    Elasticity,
-    Guardrails,
-    Recommendation,
-    choose,
-    positive,
-    refused,
-)
+from ml.estimators.price_answers import FILE, ElasticityAnswers, Label
+from ml.estimators.price_choice import Recommendation
 from ml.estimators.price_data import PriceData
 from ml.estimators.price_table import Rules, elasticity_table
 from ml.estimators.win_probability import WinProbability
@@ -39,7 +33,8 @@ class PriceResponse:
     high), or DataFrame low, high by group) at ``coverage``; ``pooled_`` (elasticity, low, high
     over all groups); ``evidence_`` (DataFrame by group: status ``ok`` or ``thin_evidence``,
     reason, rows, price_spread, raw slope and its standard error before pooling); ``left_out_``
-    rows without a positive price and quantity.
+    rows without a positive price and quantity; ``answers_`` recommends and draws curves without
+    pandas.
     """
 
     def __init__(
@@ -102,6 +97,8 @@ class PriceResponse:
 
     def _publish(self) -> None:
         table = self.table_
+        columns = {name: table[name].tolist() for name in table.columns}
+        self.answers_ = ElasticityAnswers.of(self.coverage, self.labels_, columns)
         names = ["status", "reason", "rows", "price_spread", "raw", "raw_error"]
         self.evidence_ = table[names]
         if self.columns_:
@@ -114,13 +111,13 @@ class PriceResponse:
                 float(table["high"].iloc[0]),
             )
 
-    def _row(self, group: Hashable | None) -> pd.Series:
+    def _label(self, group: Hashable | None) -> Label:
         if group is None and self.columns_:
             raise ValueError(f"group is needed: elasticities were fitted by {self.columns_}")
         label = ("all",) if group is None else group if isinstance(group, tuple) else (group,)
         if label not in self.labels_:
             raise KeyError(f"group {group!r} was not fitted; there are {len(self.labels_)} groups")
-        return self.table_.iloc[self.labels_.index(label)]
+        return label
 
     def curve(
         self,
@@ -137,22 +134,14 @@ class PriceResponse:
         expected_quantity x (price - unit_cost), revenue without a cost. Raises ValueError where
         evidence is thin.
         """
-        row = self._row(group)
-        if row["status"] != "ok":
-            raise ValueError(f"no curve for {group!r}: {row['reason']}")
-        prices = positive(prices, "prices")
-        ratio = np.log(prices / positive([current_price], "current_price")[0])
-        expected = current_quantity * np.exp(row["elasticity"] * ratio)
-        ends = [current_quantity * np.exp(row[name] * ratio) for name in ("low", "high")]
-        return pd.DataFrame(
-            {
-                "price": prices,
-                "expected_quantity": expected,
-                "low": np.minimum(*ends),
-                "high": np.maximum(*ends),
-                "margin": expected * (prices - (unit_cost or 0.0)),
-            }
+        found = self.answers_.curve(
+            prices,
+            self._label(group),
+            current_price=current_price,
+            current_quantity=current_quantity,
+            unit_cost=unit_cost,
         )
+        return pd.DataFrame(found)
 
     def recommend(
         self,
@@ -171,14 +160,15 @@ class PriceResponse:
         or below cost; never on thin evidence. The expectation runs over the elasticity's
         uncertainty, not only its best value. Changes are for ``quantity`` at the current price.
         """
-        row = self._row(group)
-        known = [None if pd.isna(row[n]) else float(row[n]) for n in ("elasticity", "low", "high")]
-        elasticity = Elasticity(known[0], known[1], known[2], self.coverage)
-        current_price = float(positive([current_price], "current_price")[0])
-        if row["status"] != "ok":
-            return refused(current_price, elasticity, str(row["reason"]))
-        guardrails = Guardrails(max_change, min_price, max_price, unit_cost)
-        return choose(current_price, elasticity, guardrails, quantity)
+        return self.answers_.recommend(
+            current_price,
+            unit_cost,
+            self._label(group),
+            max_change=max_change,
+            min_price=min_price,
+            max_price=max_price,
+            quantity=quantity,
+        )
 
     def score_on(
         self,
@@ -236,12 +226,12 @@ class PriceResponse:
             "left_out": self.left_out_,
             "table": {str(name): table[name].tolist() for name in table.columns},
         }
-        (folder / "price_response.json").write_text(json.dumps(state, indent=1))
+        (folder / FILE).write_text(json.dumps(state, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> PriceResponse:
         """What ``save`` wrote; curves and recommendations are the same to the last bit."""
-        state = json.loads((Path(folder) / "price_response.json").read_text())
+        state = json.loads((Path(folder) / FILE).read_text())
         model = cls(**state["parameters"])
         model.columns_ = state["columns"]
         model.labels_ = [tuple(label) for label in state["labels"]]

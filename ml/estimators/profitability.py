@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ml.estimators.boosting import Boosted, BoostingOptions, fit_boosted
 from ml.estimators.conformal import ResidualBands
 from ml.estimators.folds import group_codes, stratified_folds
 from ml.estimators.money import MoneyModel, fit_money
 from ml.estimators.tabular_model import TabularModel, check_target, check_weight, fit_encoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MarginRegressor(TabularModel):
@@ -75,7 +77,7 @@ class MarginRegressor(TabularModel):
         # A margin never seen below zero has no lower end below it.
         self.least_ = 0.0 if target.min() >= 0 else None
         self.out_of_fold_ = held_out * unit
-        self.feature_importance_ = self._importance(X, self.seed)
+        self.importance_ = self._importance(matrix, self.seed)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -85,10 +87,7 @@ class MarginRegressor(TabularModel):
 
     def predict_interval(self, X: pd.DataFrame, coverage: float = 0.8) -> np.ndarray:
         """Low and high in money, shape (rows, 2), that hold the margin with this chance."""
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage is {coverage}; give a share between 0 and 1, such as 0.8")
-        tail = (1 - coverage) / 2
-        return self.predict_quantiles(X, (tail, 1 - tail))
+        return self.predict_quantiles(X, ends(coverage))
 
     def predict_quantiles(self, X: pd.DataFrame, levels: tuple[float, ...]) -> np.ndarray:
         """Margin in money that is not exceeded with each chance, shape (rows, len(levels)).
@@ -96,20 +95,27 @@ class MarginRegressor(TabularModel):
         ``(0.5,)`` is the median, the figure with the least absolute error.
         """
         matrix = self._matrix(X)
+        return self.expected(matrix, levels)[1]
+
+    def expected(
+        self, matrix: np.ndarray, levels: tuple[float, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``predict`` (rows,) and ``predict_quantiles`` (rows, levels) of an encoded matrix."""
         center = self.model_.predict(matrix)
         difficulty = np.maximum(self.difficulty_.predict(matrix), self.floor_)
         moved = [center + self.bands_.quantile(difficulty, level) for level in levels]
         money = np.column_stack(moved) * self.unit_
-        return money if self.least_ is None else np.maximum(money, self.least_)
+        if self.least_ is not None:
+            money = np.maximum(money, self.least_)
+        return center * self.unit_, money
 
-    def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    def moves(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Money that each column adds (rows, columns), and the base of each row (rows,).
 
         Their sum is the prediction.
         """
-        matrix = self._matrix(X)
         moves, base = self.model_.contributions(matrix)
-        return self._named(moves * self.unit_, X), base * self.unit_
+        return moves * self.unit_, base * self.unit_
 
     def save(self, folder: Path) -> None:
         """Write LightGBM text and JSON into ``folder``."""
@@ -143,3 +149,11 @@ class MarginRegressor(TabularModel):
             max_rounds=rounds,
             seed=self.seed,
         )
+
+
+def ends(coverage: float) -> tuple[float, float]:
+    """The two levels between which a share ``coverage`` lies."""
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage is {coverage}; give a share between 0 and 1, such as 0.8")
+    tail = (1 - coverage) / 2
+    return tail, 1 - tail

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ml.estimators.tabular import TabularEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GRID = 257
 
@@ -61,9 +63,10 @@ class RowMatrix:
             np.where(deviation > 1e-12, deviation, 1.0), grid, rows,
         )  # fmt: skip
 
-    def filled(self, X: pd.DataFrame) -> np.ndarray:
-        """Shape (rows, columns + 1), not scaled; the last column is the gaps' rarity."""
-        return _fill(self._raw(_finite(self.encoder.transform(X))), self.median)
+    def filled(self, codes: np.ndarray) -> np.ndarray:
+        """Of a matrix as ``encoder`` makes it: shape (rows, columns + 1), not scaled; the last
+        column is the gaps' rarity."""
+        return _fill(self._raw(_finite(codes)), self.median)
 
     def scaled(self, filled: np.ndarray) -> np.ndarray:
         """The matrix that the detectors read, same shape."""

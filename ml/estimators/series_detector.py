@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 
 from ml.estimators.series_past import (
+    earlier,
+    last_known,
     nearest_past_windows,
     next_refresh,
     past_median,
     past_most,
     past_quantiles,
+    row_median,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DAY = 86_400.0
 _WARM_UP = 28
@@ -27,12 +32,18 @@ _FIRST_WINDOW = 118  # rows before the first distance to past windows
 
 
 @dataclass(frozen=True)
-class _View:
-    """strength: 1 is what one row in a hundred reached in the past. The rest in value's unit."""
+class SeriesView:
+    """Of each row (rows,): strength, where 1 is what one row in a hundred reached in the past, and
+    what the past expects, in the unit of the values."""
 
     strength: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """In [0, 1]: 0.5 is a strength of 1."""
+        return np.asarray(self.strength / (1.0 + self.strength))
 
 
 class SeriesDetector:
@@ -67,10 +78,12 @@ class SeriesDetector:
     def judged(self, df: pd.DataFrame) -> pd.DataFrame:
         """:meth:`score` and :meth:`expected` at once, at the cost of one: score, expected_low and
         expected_high on df's index."""
-        view = self._view(df)
-        score = np.asarray(view.strength / (1.0 + view.strength))
+        import pandas as pd
+
+        view = self.view(*_read(df))
         return pd.DataFrame(
-            {"score": score, "expected_low": view.low, "expected_high": view.high}, index=df.index
+            {"score": view.score, "expected_low": view.low, "expected_high": view.high},
+            index=df.index,
         )
 
     def warm_up(self, df: pd.DataFrame) -> int:
@@ -95,16 +108,19 @@ class SeriesDetector:
         """The detector that ``save`` wrote."""
         return cls(**json.loads((folder / "series.json").read_text()))
 
-    def _view(self, df: pd.DataFrame) -> _View:
-        times, values = _read(df)
+    def view(self, times: np.ndarray, values: np.ndarray) -> SeriesView:
+        """:meth:`judged` of times (rows,), datetime64[s], ascending, and values (rows,), NaN where
+        missing."""
+        require_ascending(times)
+        values = np.where(np.isfinite(values), values, np.nan)
         if len(values) <= _WARM_UP:
             nothing = np.full(len(values), np.nan)
-            return _View(np.zeros(len(values)), nothing, nothing)
+            return SeriesView(np.zeros(len(values)), nothing, nothing)
         day = _rows_a_day(times)
         return _slow(times, values) if day is None else self._fast(values, day)
 
-    def _fast(self, values: np.ndarray, day: int) -> _View:
-        filled = pd.Series(values).ffill().fillna(0.0).to_numpy()
+    def _fast(self, values: np.ndarray, day: int) -> SeriesView:
+        filled = np.nan_to_num(last_known(values))
         centre = past_median(filled, self.window, self.window // 2)
         surprises = [np.abs(filled - centre)]
         seasonal = np.full(len(filled), np.nan)
@@ -130,10 +146,12 @@ class SeriesDetector:
             middle = np.where(closer, seasonal, centre)
             width = np.where(closer, spreads[1], spreads[0])
         news = _news(strength, self.memory)
-        return _View(news, middle - width, middle + width)
+        return SeriesView(news, middle - width, middle + width)
 
 
 def _read(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    import pandas as pd
+
     lacking = [name for name in ("observed_at", "value") if name not in df.columns]
     if lacking:
         raise ValueError(
@@ -141,6 +159,11 @@ def _read(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             f" {list(map(str, df.columns))}"
         )
     times = pd.to_datetime(df["observed_at"]).to_numpy(dtype="datetime64[s]")
+    return times, pd.to_numeric(df["value"]).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def require_ascending(times: np.ndarray) -> None:
+    """Raises ValueError where times (rows,), datetime64[s], go back."""
     # Clocks put back (summer time, repairs) now and then repeat some hours; that is let through.
     steps = np.diff(times).astype(np.int64)
     backward = np.nonzero(steps < 0)[0]
@@ -150,8 +173,6 @@ def _read(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             f"observed_at must ascend: row {at} ({times[at]}) comes before row {at - 1}"
             f" ({times[at - 1]}); sort the series by observed_at"
         )
-    values = pd.to_numeric(df["value"]).to_numpy(dtype=np.float64, na_value=np.nan)
-    return times, np.where(np.isfinite(values), values, np.nan)
 
 
 def _rows_a_day(times: np.ndarray) -> int | None:
@@ -162,9 +183,7 @@ def _rows_a_day(times: np.ndarray) -> int | None:
 
 def _same_time(values: np.ndarray, day: int) -> np.ndarray:
     """Median of the same time on the three days before, of those there are."""
-    series = pd.Series(values)
-    past = pd.concat([series.shift(day * back) for back in (1, 2, 3)], axis=1)
-    return past.median(axis=1).to_numpy(dtype=np.float64)
+    return row_median(np.column_stack([earlier(values, day * back) for back in (1, 2, 3)]))
 
 
 def _news(strength: np.ndarray, memory: int) -> np.ndarray:
@@ -172,7 +191,7 @@ def _news(strength: np.ndarray, memory: int) -> np.ndarray:
     return np.where(strength > past_most(strength, memory), strength, 0.05 * strength)
 
 
-def _slow(times: np.ndarray, values: np.ndarray) -> _View:
+def _slow(times: np.ndarray, values: np.ndarray) -> SeriesView:
     """By day or slower: level and weekday of the past, on a scale that is logarithmic where the
     values are far from 0 (the inverse hyperbolic sine), since business grows by factors."""
     head = np.abs(values[:_WARM_UP])
@@ -180,10 +199,13 @@ def _slow(times: np.ndarray, values: np.ndarray) -> _View:
     unit = unit if unit > 0 else 1.0
     y = np.arcsinh(values / unit)
     level = past_median(y, 28, 8)
-    weekday = pd.Series((times.astype("datetime64[D]").astype(np.int64) + 3) % 7)
-    by_day = pd.Series(y - level).groupby(weekday)
-    back = pd.concat([by_day.shift(week) for week in range(1, 9)], axis=1)
-    centre = level + back.median(axis=1).fillna(0.0).to_numpy(dtype=np.float64)
+    weekday = (times.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    back = np.full((len(y), 8), np.nan)
+    for day in range(7):
+        mine = np.nonzero(weekday == day)[0]
+        off = (y - level)[mine]
+        back[mine] = np.column_stack([earlier(off, week) for week in range(1, 9)])
+    centre = level + np.nan_to_num(row_median(back))
     drift = past_median(y - centre, 7, 4)
     centre = centre + np.nan_to_num(drift)
     error = y - centre
@@ -192,9 +214,9 @@ def _slow(times: np.ndarray, values: np.ndarray) -> _View:
     with np.errstate(invalid="ignore"):
         strength = np.nan_to_num(np.abs(error) / (2.6 * spread))
     # A working day that looks like the last day of rest is a holiday sooner than a fault.
-    rest = level + _last_of(y - level, weekday.to_numpy(), 6) + np.nan_to_num(drift)
+    rest = level + _last_of(y - level, weekday, 6) + np.nan_to_num(drift)
     with np.errstate(invalid="ignore"):
-        holiday = (np.abs(y - rest) < 3.5 * spread) & (weekday.to_numpy() < 5)
+        holiday = (np.abs(y - rest) < 3.5 * spread) & (weekday < 5)
     strength = np.where(holiday, 0.3 * strength, strength)
     up, down = np.where(error > 0, strength, 0.0), np.where(error < 0, strength, 0.0)
     strength = _news(up, 7) + _news(down, 7)
@@ -203,13 +225,12 @@ def _slow(times: np.ndarray, values: np.ndarray) -> _View:
     strength[np.isnan(values)] = 0.0
     centre[:_WARM_UP] = np.nan
     low, high = (unit * np.sinh(centre + side * 2.6 * spread) for side in (-1.0, 1.0))
-    return _View(strength, low, high)
+    return SeriesView(strength, low, high)
 
 
 def _last_of(values: np.ndarray, weekday: np.ndarray, day: int) -> np.ndarray:
     """The values of the last such weekday before each row, NaN before the first."""
-    chosen = pd.Series(np.where(weekday == day, values, np.nan))
-    return chosen.ffill().shift(1).to_numpy(dtype=np.float64)
+    return earlier(last_known(np.where(weekday == day, values, np.nan)), 1)
 
 
 def _standing_still(values: np.ndarray) -> np.ndarray:

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+
 import numpy as np
-import pandas as pd
 
 _REFRESH = 50
 
 
 def past_median(values: np.ndarray, window: int, least: int) -> np.ndarray:
     """Median of the ``window`` rows before each row, NaN below ``least`` known ones."""
-    rolled = pd.Series(values).rolling(window, min_periods=least).median()
-    return rolled.shift(1).to_numpy(dtype=np.float64)
+    out = np.full(len(values), np.nan)
+    rows = values.tolist()
+    ordered: list[float] = []
+    for at, value in enumerate(rows):
+        if len(ordered) >= least:
+            half, odd = divmod(len(ordered), 2)
+            out[at] = ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2
+        if value == value:
+            insort(ordered, value)
+        if at >= window and (gone := rows[at - window]) == gone:
+            del ordered[bisect_left(ordered, gone)]
+    return out
+
+
+def row_median(values: np.ndarray) -> np.ndarray:
+    """Median of the known values of each row, (rows, columns) to (rows,); NaN without any."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows, known = np.arange(len(ordered)), np.maximum(count, 1)
+    middle = (ordered[rows, (known - 1) // 2] + ordered[rows, known // 2]) / 2
+    return np.where(count > 0, middle, np.nan)
+
+
+def last_known(values: np.ndarray) -> np.ndarray:
+    """Each value, or the last one before it that is known, (rows,); NaN before the first."""
+    places = np.where(np.isfinite(values), np.arange(len(values)), -1)
+    latest = np.maximum.accumulate(places)
+    return np.where(latest >= 0, values[latest], np.nan)
+
+
+def earlier(values: np.ndarray, rows: int) -> np.ndarray:
+    """The values of so many rows before, (rows,); NaN before the first."""
+    out = np.full(len(values), np.nan)
+    out[rows:] = values[: max(len(values) - rows, 0)]
+    return out
 
 
 def past_most(values: np.ndarray, window: int) -> np.ndarray:
     """The greatest of the ``window`` rows before each row, 0 where there is none."""
-    rolled = pd.Series(values).rolling(window, min_periods=1).max()
-    return rolled.shift(1).fillna(0.0).to_numpy(dtype=np.float64)
+    if len(values) < 2:
+        return np.zeros(len(values))
+    padded = np.concatenate([np.full(window, -np.inf), values[:-1]])
+    padded = np.where(np.isnan(padded), -np.inf, padded)
+    most = np.lib.stride_tricks.sliding_window_view(padded, window).max(axis=1)
+    return np.where(np.isfinite(most), most, 0.0)
 
 
 def past_quantiles(

@@ -6,12 +6,15 @@ values. Columns are matched by name, never by position.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ColumnMismatchError(ValueError):
@@ -33,6 +36,8 @@ class TabularEncoder:
     @classmethod
     def fit(cls, X: pd.DataFrame) -> TabularEncoder:
         """Learn names and categories from X of shape (rows, columns)."""
+        import pandas as pd
+
         if not isinstance(X, pd.DataFrame):
             raise TypeError(f"X must be a pandas DataFrame with named columns, got {type(X)!r}")
         if X.columns.has_duplicates:
@@ -58,6 +63,35 @@ class TabularEncoder:
             matrix[:, position] = self._encode(X[name], name)
         return np.ascontiguousarray(matrix)
 
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Plain values by name, one mapping a row, as :meth:`transform` has them of a DataFrame.
+
+        A name that is not there counts as missing. Raises ValueError on text in a column of
+        numbers.
+        """
+        matrix = np.empty((len(rows), len(self.columns)))
+        for at, values in enumerate(rows):
+            cells = list(map(values.get, self.columns))
+            for position, codes in self._codes.items():
+                value = cells[position]
+                cells[position] = None if value is None else codes.get(str(value))
+            if str in set(map(type, cells)):
+                wrong = next(i for i, cell in enumerate(cells) if isinstance(cell, str))
+                raise ValueError(
+                    f"column {self.columns[wrong]!r} was numeric when fitted, now {cells[wrong]!r}"
+                )
+            matrix[at] = cells
+        return matrix
+
+    @cached_property
+    def _codes(self) -> dict[int, dict[str, int]]:
+        """The code of each known value, by the column's position."""
+        return {
+            position: {value: code for code, value in enumerate(self.categories[name])}
+            for position, name in enumerate(self.columns)
+            if name in self.categories
+        }
+
     def check(self, X: pd.DataFrame) -> None:
         """Refuse an X that lacks fitted columns, naming them."""
         missing = [name for name in self.columns if name not in X.columns]
@@ -77,7 +111,18 @@ class TabularEncoder:
         }
         return {name: values for name, values in found.items() if values}
 
+    def unseen_in(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The categorical columns, by name, whose value was not there when fitted."""
+        found = (
+            self.columns[position]
+            for position, codes in self._codes.items()
+            if (value := values.get(self.columns[position])) is not None and str(value) not in codes
+        )
+        return tuple(sorted(found))
+
     def _encode(self, column: pd.Series, name: str) -> np.ndarray:
+        import pandas as pd
+
         known = self.categories.get(name)
         if known is None:
             try:
@@ -106,4 +151,6 @@ class TabularEncoder:
 
 
 def _is_numeric(column: pd.Series) -> bool:
+    import pandas as pd
+
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)

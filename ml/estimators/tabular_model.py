@@ -6,14 +6,16 @@ import inspect
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ml.estimators.folds import TooFewRowsError
-from ml.estimators.reasons import top_reasons
+from ml.estimators.reasons import Cells, top_reasons
 from ml.estimators.tabular import TabularEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SAMPLE = 2000
 
@@ -23,10 +25,14 @@ class NotFittedError(ValueError, AttributeError):
 
 
 class TabularModel(ABC):
-    """scikit-learn's parameter conventions without importing it, and per-row contributions."""
+    """scikit-learn's parameter conventions without importing it, and per-row contributions.
+
+    What takes a DataFrame needs pandas; what takes a ``matrix``, as ``encoder_`` makes it, numpy
+    alone. A row's figures never depend on the rows beside it, not by a bit.
+    """
 
     encoder_: TabularEncoder
-    feature_importance_: pd.Series
+    importance_: dict[str, float]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name."""
@@ -58,20 +64,38 @@ class TabularModel(ABC):
         """Number of the fitted columns."""
         return len(self.feature_names_in_)
 
+    @property
+    def feature_importance_(self) -> pd.Series:
+        """Mean size of each column's contributions, largest first."""
+        import pandas as pd
+
+        self._require_fitted()
+        return pd.Series(self.importance_, dtype=np.float64)
+
     def reasons(self, X: pd.DataFrame, top: int = 3) -> list[list[dict[str, Any]]]:
         """For each row the ``top`` strongest columns: feature, value, signed contribution."""
-        return top_reasons(X, self.contributions(X), top)
+        return self.reasons_of(self._matrix(X), lambda name, rows: X[name].iloc[rows].tolist(), top)
+
+    def reasons_of(
+        self, matrix: np.ndarray, cells: Cells, top: int = 3
+    ) -> list[list[dict[str, Any]]]:
+        """The same of an encoded matrix; ``cells`` gives the values before they were encoded."""
+        return top_reasons(self.encoder_.columns, self.moves(matrix)[0], cells, top)
 
     def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
         """What each column adds to a row's prediction, shape (rows, columns); see ``explain``."""
         return self.explain(X)[0]
 
-    @abstractmethod
     def explain(self, X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-        """Contributions (rows, columns), and the base (rows,) that they add up from."""
+        """Contributions (rows, columns) and the base (rows,) that they add up from: ``moves``."""
+        import pandas as pd
 
-    def _named(self, moves: np.ndarray, X: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(moves, index=X.index, columns=list(self.encoder_.columns))
+        moves, base = self.moves(self._matrix(X))
+        return pd.DataFrame(moves, index=X.index, columns=list(self.encoder_.columns)), base
+
+    @abstractmethod
+    def moves(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Contributions (rows, columns) of an encoded matrix, and the base (rows,)."""
 
     def _matrix(self, X: pd.DataFrame) -> np.ndarray:
         self._require_fitted()
@@ -83,17 +107,18 @@ class TabularModel(ABC):
                 f"this {type(self).__name__} is not fitted; call fit(X, y) or load(folder) first"
             )
 
-    def _importance(self, X: pd.DataFrame, seed: int) -> pd.Series:
-        rows = np.random.default_rng(seed).permutation(len(X))[:_SAMPLE]
-        size = self.contributions(X.iloc[np.sort(rows)]).abs().mean()
-        return size.sort_values(ascending=False, kind="stable")
+    def _importance(self, matrix: np.ndarray, seed: int) -> dict[str, float]:
+        rows = np.random.default_rng(seed).permutation(len(matrix))[:_SAMPLE]
+        size = np.abs(self.moves(matrix[np.sort(rows)])[0]).mean(axis=0)
+        order = np.argsort(-size, kind="stable")
+        return {self.encoder_.columns[at]: float(size[at]) for at in order}
 
     def _save(self, folder: Path, state: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         state = {
             "params": self.get_params(),
             "encoder": self.encoder_.to_dict(),
-            "importance": {str(k): float(v) for k, v in self.feature_importance_.items()},
+            "importance": self.importance_,
             **state,
         }
         (folder / "model.json").write_text(json.dumps(state), encoding="utf-8")
@@ -106,12 +131,14 @@ class TabularModel(ABC):
         state = json.loads(path.read_text(encoding="utf-8"))
         model = cls(**state["params"])
         model.encoder_ = TabularEncoder.from_dict(state["encoder"])
-        model.feature_importance_ = pd.Series(state["importance"], dtype=np.float64)
+        model.importance_ = state["importance"]
         return model, state
 
 
 def fit_encoder(X: pd.DataFrame) -> TabularEncoder:
     """An encoder whose column order does not depend on the order given, so neither does the fit."""
+    import pandas as pd
+
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"X must be a pandas DataFrame with named columns, got {type(X)!r}")
     if not X.shape[1]:
@@ -121,6 +148,8 @@ def fit_encoder(X: pd.DataFrame) -> TabularEncoder:
 
 def check_target(y: object, rows: int, least: int) -> np.ndarray:
     """``y`` as an array of shape (rows,) without missing values, at least ``least`` rows."""
+    import pandas as pd
+
     values = np.asarray(y)
     if values.shape != (rows,):
         raise ValueError(f"y has shape {values.shape}, X has {rows} rows; give one value for each")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods.anomaly_answers import answer_features, answer_series
 from ml.methods.anomaly_data import (
     JUDGED_DAYS,
     DayFrames,
@@ -19,19 +18,22 @@ from ml.methods.anomaly_data import (
     past_only,
     rolling_gaussian,
 )
-from ml.methods.anomaly_fitted import FEATURES, LEAST_ROWS, FittedAnomaly
+from ml.methods.anomaly_fitted import (
+    FEATURES,
+    LEAST_ROWS,
+    LEAST_SCORE,
+    LINE_FEATURES,
+    FittedAnomaly,
+)
 from ml.methods.anomaly_injection import corrected_lines, with_injected_anomalies
-from ml.methods.anomaly_rows import LINE_FEATURES, largest_deviations, line_rows, row_frames
-from ml.methods.method import Answer, Comparison, Frames, Judged, Method, Value
+from ml.methods.anomaly_rows import largest_deviations, line_rows, row_frames
+from ml.methods.method import Comparison, Frames, Judged, Method, Value
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
 LEAST_SERIES = 60
-LEAST_SCORE = 0.4
-"""Lines and clients under it are no finding. On the sample firm two to three usual rows in a
-hundred reach it (.5 is one in a hundred), which leaves about three alerts a day of five."""
 SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 
 
@@ -135,17 +137,6 @@ class AnomalyMethod(Method):
             },
         )
 
-    def answer(
-        self, fitted: FittedAnomaly, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        if query.features is not None:
-            return answer_features(fitted, query, as_of, LEAST_SCORE)
-        return answer_series(fitted, query, stored, LEAST_SCORE)
-
-    def entity_of(self, query: Any) -> str | None:
-        found: str | None = query.series_id
-        return found
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         """All values that the decisions read, so that an answer is the decision's, bit for bit."""
         groups = list(inputs["series"].groupby("series_id", sort=True))
@@ -206,7 +197,8 @@ class AnomalyMethod(Method):
         for kind, rows in built.items():
             if kind in fitted.rows:
                 part = rows[rows["observed_at"] >= since].copy()
-                part["score"] = fitted.row_scores(kind, part[FEATURES[kind]])
+                features = part[FEATURES[kind]].to_numpy(dtype=np.float64)
+                part["score"] = fitted.row_scores(kind, features)
                 if naive:
                     part["baseline"] = largest[kind].loc[part.index]
                 parts.append(part)

@@ -11,8 +11,6 @@ USUAL = 2.33
 """Standard deviations around the mean within which 98 of 100 rows lie."""
 LEAST_SPREAD = 0.05
 """Logarithms closer together than 5 % are no spread to measure a deviation by."""
-LINE_FEATURES = ["price_own", "quantity_own"]
-CLIENT_FEATURES = ["amount_own", "quantities_own"]
 SERVICE_LINES, SPREAD_LINES = 300, 1000
 """Latest lines of a service that tell its usual level, and how far lines spread around it."""
 CLIENT_PRIOR, OWN_PRIOR = 3.0, 2.0

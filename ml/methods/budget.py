@@ -13,23 +13,21 @@ import pandas as pd
 
 from ml.methods.media_data import MediaPanel, media_panel
 from ml.methods.method import (
-    Answer,
     Comparison,
     Frames,
     Judged,
     Method,
-    QueryError,
     Value,
 )
 from ml.refusals import NotEnoughDataError
+from ml.serving.budget import ALL_CHANNELS
 
 if TYPE_CHECKING:
+    from ml.estimators.allocation import Bounds
     from warehouse.snapshot import Snapshot
 
 LEAST_PERIODS = 40
 """24 to fit, and as many again as a judged quarter needs beside them."""
-ALL_CHANNELS = "all channels"
-"""The online features' key: a split needs what every channel gets now."""
 
 
 class FittedBudget:
@@ -47,8 +45,6 @@ class FittedBudget:
 
 class BudgetMethod(Method):
     """Contributions with carry-over and saturation; a split within bounds around today's."""
-
-    reads_by_name = True
 
     def learn(self, data: Snapshot, as_of: date) -> FittedBudget:
         panel = self._panel(data, as_of)
@@ -83,20 +79,9 @@ class BudgetMethod(Method):
         shift = self.settings.max_budget_shift
         bounds = {
             channel: (round(amount * (1 - shift), 2), round(amount * (1 + shift) + 0.01, 2))
-            for channel, amount in current.items()
+            for channel, amount in plain(current).items()
         }
-        best = mix.allocate(total, 1, bounds)
-        yearly = _yearly(fitted)
-        marginal = mix.marginal_return(current)
-        return pd.DataFrame(
-            {
-                "channel": mix.channels_,
-                "current_amount": current.to_numpy(),
-                "recommended_amount": best.reindex(mix.channels_).to_numpy(),
-                **{name: values.to_numpy() for name, values in yearly.items()},
-                "marginal_return": marginal.reindex(mix.channels_).to_numpy(),
-            }
-        )
+        return split(fitted, current, total, 1, bounds)
 
     def backtest(
         self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
@@ -155,59 +140,10 @@ class BudgetMethod(Method):
             },
         )
 
-    def answer(
-        self, fitted: FittedBudget, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        from ml.estimators.allocation import InfeasibleBudgetError
-
-        mix = fitted.mix
-        unknown = sorted(set(query.bounds) - set(mix.channels_))
-        if unknown:
-            raise QueryError(
-                f"unknown channel {unknown[0]!r}; there are {mix.channels_}",
-                f"/bounds/{unknown[0]}",
-            )
-        bounds = {name: (bound.low, bound.high) for name, bound in query.bounds.items()}
-        try:
-            split = mix.allocate(query.total, query.periods, bounds or None)
-        except InfeasibleBudgetError as error:
-            raise QueryError(str(error), "/bounds") from error
-        # Before the first scoring today's amounts are those of the training.
-        current = _plain(mix.current_)
-        if stored:
-            known = stored[0]["features"]["current_amounts"]
-            current |= {name: known[name] for name in mix.channels_ if name in known}
-        yearly = _yearly(fitted)
-        marginal = mix.marginal_return(current)
-        decisions = [
-            {
-                "channel": channel,
-                "current_amount": current[channel] * query.periods,
-                "recommended_amount": float(split[channel]),
-                **{name: float(values[channel]) for name, values in yearly.items()},
-                "marginal_return": float(marginal[channel]),
-            }
-            for channel in mix.channels_
-        ]
-        return Answer(
-            decisions,
-            stored=["current_amounts"] if stored else [],
-            given=["total", "periods", *(["bounds"] if query.bounds else [])],
-            detail={
-                "frequency": fitted.facts["frequency"],
-                "outcome": fitted.facts["outcome"],
-                "expected_outcome": mix.expected(split, query.periods),
-                "marginal_return_of_split": _plain(mix.marginal_return(split / query.periods)),
-            },
-        )
-
-    def entity_of(self, query: Any) -> str | None:
-        return ALL_CHANNELS
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        current = _plain(current_amounts(inputs["spend"]))
+        current = plain(current_amounts(inputs["spend"]))
         # A mean over other channels beside it may differ in its last bit: those decided on win.
-        current |= _plain(decisions.set_index("channel")["current_amount"])
+        current |= plain(decisions.set_index("channel")["current_amount"])
         return pd.DataFrame({"entity": [ALL_CHANNELS], "features": [{"current_amounts": current}]})
 
     def monitored(self, inputs: Frames) -> pd.DataFrame:
@@ -249,7 +185,34 @@ class BudgetMethod(Method):
         )
 
 
-def _plain(values: pd.Series) -> dict[str, float]:
+def split(
+    fitted: FittedBudget,
+    current: Mapping[str, float] | pd.Series,
+    total: float,
+    periods: int,
+    bounds: Bounds | None,
+) -> pd.DataFrame:
+    """One decision a channel: the best split of ``total`` over so many periods.
+
+    ``current`` has what each channel gets a period now. Raises InfeasibleBudgetError where no
+    split keeps to the bounds, ValueError on an amount that is none.
+    """
+    mix = fitted.mix
+    best = mix.allocate(total, periods, bounds)
+    now = np.array([float(current[name]) for name in mix.channels_])
+    return pd.DataFrame(
+        {
+            "channel": mix.channels_,
+            "current_amount": now * periods,
+            "recommended_amount": best.reindex(mix.channels_).to_numpy(),
+            **{name: values.to_numpy() for name, values in _yearly(fitted).items()},
+            "marginal_return": mix.marginal_return(current).reindex(mix.channels_).to_numpy(),
+        }
+    )
+
+
+def plain(values: pd.Series) -> dict[str, float]:
+    """Numbers by name."""
     return {str(name): float(value) for name, value in values.items()}
 
 

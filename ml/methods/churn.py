@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods.client_data import RECENCY, outcome_after, silent_after, usual_margin
+from ml.methods.client_data import RECENCY, outcome_after, silent_after
+from ml.methods.client_rules import churn_columns
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
 from ml.metrics import auc, brier, expected_calibration_error
@@ -16,7 +17,6 @@ from ml.metrics import auc, brier, expected_calibration_error
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
-HIGH_RISK = 0.2
 OUTCOME = "churned"
 
 
@@ -33,20 +33,8 @@ class ChurnMethod(ClientMethod):
         return {"base_rate": float(label.mean()), "rows": len(frame)}
 
     def predict(self, fitted: FittedClients, features: pd.DataFrame) -> pd.DataFrame:
-        probability = fitted.estimator.predict_proba(features)[:, 1]
-        base = fitted.facts["base_rate"]
-        band = np.select(
-            [probability >= max(2 * base, HIGH_RISK), probability >= base],
-            ["high", "medium"],
-            "low",
-        )
-        return pd.DataFrame(
-            {
-                "churn_probability": probability,
-                "risk_band": band,
-                "margin_at_risk": probability * usual_margin(features).to_numpy(),
-            }
-        )
+        matrix = fitted.estimator.encoder_.transform(features)
+        return pd.DataFrame(churn_columns(fitted.estimator, fitted.facts, matrix))
 
     def stake(self, decisions: pd.DataFrame) -> pd.Series:
         return decisions["margin_at_risk"]

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 RECENCY = "days_since_purchase"
 ENDED = "days_since_ended"
 CLIENT_TABLES = ("invoice_lines", "invoices", "clients", "work_entries", "quotes", "services")
-HORIZON_OF_USUAL = 90
-"""Days of the margin at risk; that of a usual quarter is a quarter of the year's."""
 
 
 def client_tables(data: Snapshot) -> dict[str, pa.Table]:
@@ -96,15 +94,6 @@ def basis_of(data: Snapshot) -> str:
 def last_period(frame: pd.DataFrame) -> pd.Series:
     """Margin of the last 90 days, revenue where the source has no cost."""
     return frame["margin_90d" if "margin_90d" in frame else "revenue_90d"].fillna(0.0)
-
-
-def usual_margin(frame: pd.DataFrame) -> pd.Series:
-    """Margin (revenue without cost) of a usual quarter, at least 0; 0 without invoice lines."""
-    for name in ("margin_365d", "revenue_365d"):
-        if name in frame:
-            year = pd.to_numeric(frame[name]).fillna(0.0)
-            return (year * HORIZON_OF_USUAL / 365).clip(lower=0.0)
-    return pd.Series(0.0, index=frame.index)
 
 
 def margin_after(data: Snapshot, frame: pd.DataFrame, horizon_days: int, known: date) -> pd.Series:

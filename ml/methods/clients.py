@@ -19,8 +19,8 @@ import pandas as pd
 from ml.estimators.folds import TooFewRowsError
 from ml.methods.calendar import month_ends
 from ml.methods.client_data import client_frame, first_event, sample_share
-from ml.methods.frames import by_day, records
-from ml.methods.method import Answer, Frames, Judged, Method, QueryError
+from ml.methods.frames import by_day
+from ml.methods.method import Frames, Judged, Method
 from ml.refusals import NotEnoughDataError
 from ml.settings import parse_reasons
 
@@ -140,10 +140,6 @@ class ClientMethod(Method):
         judged = decisions.merge(known, on=KEYS).dropna(subset=["outcome"])
         return Judged(judged, "stored decisions") if len(judged) else None
 
-    def entity_of(self, query: Any) -> str | None:
-        found: str | None = query.client_id
-        return found
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         features = inputs[FEATURES].drop(columns=["as_of"])
         records = features.drop(columns=["client_id"]).astype(object)
@@ -154,47 +150,6 @@ class ClientMethod(Method):
 
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         return inputs[FEATURES].drop(columns=[*KEYS])
-
-    def answer(
-        self, fitted: FittedClients, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        if query.client_id is not None and not stored and not query.features:
-            raise QueryError(
-                f"client {query.client_id!r} has no stored features on {as_of}: it was not active"
-                " in the last year; give features",
-                "/client_id",
-            )
-        known = dict(stored[0]["features"]) if stored else {}
-        given = dict(query.features or {})
-        columns = fitted.estimator.encoder_.columns
-        unknown = sorted(set(given) - set(columns))
-        if unknown:
-            raise QueryError(
-                f"unknown features {unknown}; the model reads {list(columns)}",
-                f"/features/{unknown[0]}",
-            )
-        values = {name: given.get(name, known.get(name)) for name in columns}
-        row = pd.DataFrame([values], columns=list(columns))
-        for name in columns:
-            if name not in fitted.estimator.encoder_.categories:
-                row[name] = self._number(name, values[name])
-        row.insert(0, "client_id", query.client_id or "given")
-        decision = records(self.decide(fitted, {FEATURES: row}, as_of, "all"))[0]
-        return Answer(
-            decisions=[decision],
-            stored=sorted(set(known) & set(columns) - set(given)),
-            given=sorted(given),
-            missing=sorted(n for n in columns if n not in known and n not in given),
-            unseen=sorted(fitted.estimator.encoder_.unseen(row)),
-        )
-
-    @staticmethod
-    def _number(name: str, value: Any) -> float:
-        if value is None:
-            return np.nan
-        if isinstance(value, str):
-            raise QueryError(f"{name} is a number, got {value!r}", f"/features/{name}")
-        return float(value)
 
     def _share(self, data: Snapshot, days: Sequence[date]) -> float:
         """Which share of the clients a training reads, so that its cost ends somewhere."""

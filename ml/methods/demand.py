@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ml.estimators.demand_backtest import mase_scale
-from ml.methods.demand_data import LEAST_PERIODS, demand_panel, own_frequency
-from ml.methods.frames import by_day, records
+from ml.methods.demand_data import LEAST_PERIODS, demand_panel
+from ml.methods.frames import by_day
 from ml.methods.method import (
-    Answer,
     Comparison,
     Frames,
     Judged,
     Method,
-    QueryError,
     Value,
 )
 from ml.refusals import NotEnoughDataError
@@ -64,7 +62,7 @@ class DemandMethod(Method):
     def decide(self, fitted: Any, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
         if isinstance(inputs, _Known):
             return inputs.decided(fitted, self.settings.demand_weeks)
-        return _decisions(fitted.predict(self.settings.demand_weeks, history=inputs["history"]))
+        return decisions(fitted.predict(self.settings.demand_weeks, history=inputs["history"]))
 
     def backtest(
         self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
@@ -139,32 +137,6 @@ class DemandMethod(Method):
             assumptions={"unit_error_cost": cost, "forecasts_judged": len(frame)},
         )
 
-    def answer(
-        self, fitted: Any, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        if query.history:
-            forecast = self._of_given(query)
-            given = ["history", "horizon"]
-            return Answer(records(_decisions(forecast)), given=given)
-        if not stored:
-            raise QueryError(
-                f"series {query.series_id!r} is not known; give its history", "/series_id"
-            )
-        history = stored[0]["features"]
-        frame = pd.DataFrame(
-            {
-                "unique_id": query.series_id,
-                "ds": pd.to_datetime(history["ds"]),
-                "y": np.asarray(history["y"], dtype=float),
-            }
-        )
-        forecast = fitted.predict(query.horizon, history=frame)
-        return Answer(records(_decisions(forecast)), stored=["history"], given=["horizon"])
-
-    def entity_of(self, query: Any) -> str | None:
-        found: str | None = None if query.history else query.series_id
-        return found
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         history = inputs["history"]
         days = history["ds"].dt.strftime("%Y-%m-%d").to_numpy(dtype=object)
@@ -186,24 +158,6 @@ class DemandMethod(Method):
         level = latest.groupby("unique_id")["y"].transform("mean")
         return pd.DataFrame({"relative_quantity": (latest["y"] / level.where(level > 0))})
 
-    def _of_given(self, query: Any) -> pd.DataFrame:
-        rows = pd.DataFrame(
-            {
-                "series_id": query.series_id or "given",
-                "observed_at": [item.observed_at for item in query.history],
-                "value": [item.value for item in query.history],
-            }
-        )
-        try:
-            panel = own_frequency(rows)
-            forecaster = self.spec.estimator_class()(
-                horizon=query.horizon, prophet=False, gaps=panel.gaps
-            )
-            forecaster.fit(panel.frame, panel.freq, panel.season_length)
-        except ValueError as error:
-            raise QueryError(f"the history cannot be forecast: {error}", "/history") from error
-        return forecaster.predict(query.horizon)
-
 
 class _Known(dict[str, pd.DataFrame]):
     """What several days know alike, with the forecasts made from it, so that none is made twice."""
@@ -214,11 +168,12 @@ class _Known(dict[str, pd.DataFrame]):
         """A copy of the decisions of this forecaster; the memory is that of one call's inputs."""
         if self._made is None or self._made[0] is not fitted:
             forecast = fitted.predict(periods, history=self["history"])
-            self._made = (fitted, _decisions(forecast))
+            self._made = (fitted, decisions(forecast))
         return self._made[1].copy()
 
 
-def _decisions(forecast: pd.DataFrame) -> pd.DataFrame:
+def decisions(forecast: pd.DataFrame) -> pd.DataFrame:
+    """The ``Decision`` columns of an estimator's forecast."""
     return pd.DataFrame(
         {
             "series_id": forecast["unique_id"].astype(str),

@@ -25,14 +25,6 @@ Frames = Mapping[str, pd.DataFrame]
 """What a decision reads, known by the end of one day: named frames."""
 
 
-class QueryError(ValueError):
-    """An on-demand question that cannot be answered; ``pointer`` is the JSON pointer at fault."""
-
-    def __init__(self, message: str, pointer: str = "") -> None:
-        super().__init__(message)
-        self.pointer = pointer
-
-
 class Fitted(Protocol):
     """What was learned."""
 
@@ -74,29 +66,14 @@ class Value:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An on-demand decision and which inputs were stored, given, missing or unseen."""
-
-    decisions: Sequence[Mapping[str, Any]]
-    stored: Sequence[str] = ()
-    given: Sequence[str] = ()
-    missing: Sequence[str] = ()
-    unseen: Sequence[str] = ()
-    detail: Mapping[str, Any] | None = None
-
-
 class Method(ABC):
     """How one kind of model learns, decides and is judged.
 
     ``format`` numbers the files that ``Fitted.save`` writes: it rises when they change in a way
     that ``load`` cannot follow, so that versions from before are refused in words.
-    ``reads_by_name`` says that ``answer`` looks stored features up by name, so that others beside
-    them do no harm.
     """
 
     format: ClassVar[int] = 1
-    reads_by_name: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec, settings: MlSettings | None = None) -> None:
         self.spec = spec
@@ -160,19 +137,6 @@ class Method(ABC):
     @abstractmethod
     def value(self, judged: Judged) -> Value:
         """The value in money of the judged decisions."""
-
-    @abstractmethod
-    def answer(
-        self, fitted: Any, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        """Answer one on-demand query; ``stored`` holds the entity's online features.
-
-        Raises QueryError with a JSON pointer where the query cannot be answered.
-        """
-
-    @abstractmethod
-    def entity_of(self, query: Any) -> str | None:
-        """The entity whose online features the query asks for, None where it names none."""
 
     @abstractmethod
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:

@@ -19,11 +19,6 @@ RECENT_DAYS = 90
 YEAR = 365
 
 
-def entity(service: str, segment: str) -> str:
-    """The online-features key of a service in a segment."""
-    return f"{service}\x1f{segment}"
-
-
 def panel(data: Snapshot, as_of: date) -> pd.DataFrame:
     """Client-months of purchases known by ``as_of``, with the client's segment."""
     return price_panel(_lines(data, as_of), client_segments(data, as_of))

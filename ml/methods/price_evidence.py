@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,23 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from ml.estimators.price_choice import Recommendation
 from ml.methods.frames import records
 from ml.methods.method import Judged
+from ml.methods.price_rules import Prices
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
 KEYS = ["service_id", "segment"]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a recommended price must keep to; ``max_change`` is a share of the current price."""
-
-    max_change: float
-    min_price: float | None = None
-    max_price: float | None = None
 
 
 class FittedPrices(Protocol):
@@ -37,11 +27,9 @@ class FittedPrices(Protocol):
     def save(self, folder: Path) -> None:
         """Text, JSON and npz files."""
 
-    def recommend(self, row: Mapping[str, Any], bounds: Bounds) -> Recommendation:
-        """The price that earns most, or why there is none."""
-
-    def curve(self, row: Mapping[str, Any], prices: Sequence[float]) -> pd.DataFrame:
-        """What would be sold and earned at each price; ValueError on thin evidence."""
+    @property
+    def prices(self) -> Prices:
+        """The same, ready to answer."""
 
 
 class PriceEvidence(ABC):
@@ -91,9 +79,3 @@ def with_later(
             changes[at] = row["yearly_quantity"] * np.asarray(change(row))
     names = ("later_change", "later_low", "later_high")
     return frame.assign(**{name: changes[:, at] for at, name in enumerate(names)})
-
-
-def cost_of(row: Mapping[str, Any]) -> float | None:
-    """The unit cost of a row of prices, None where it is unknown."""
-    cost = row["unit_cost"]
-    return None if cost is None or pd.isna(cost) else float(cost)

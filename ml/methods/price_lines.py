@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.estimators.price_choice import Elasticity, Recommendation, refused
 from ml.estimators.price_panel import learn_from_panel, panel_arguments
 from ml.estimators.pricing import PriceResponse
 from ml.methods import price_data
 from ml.methods.method import Judged
-from ml.methods.price_evidence import Bounds, PriceEvidence, cost_of, with_later
+from ml.methods.price_evidence import PriceEvidence, with_later
+from ml.methods.price_rules import LinesPrices, cost_of
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -35,34 +35,10 @@ class FittedLines:
         """The response's files."""
         self.response.save(folder)
 
-    def recommend(self, row: Mapping[str, Any], bounds: Bounds) -> Recommendation:
-        """The best price at the group's elasticity."""
-        group = (row["service_id"], row["segment"])
-        if group not in self.response.table_.index:
-            none = Elasticity(None, None, None, self.response.coverage)
-            return refused(row["current_price"], none, "never sold before the training")
-        return self.response.recommend(
-            row["current_price"],
-            cost_of(row),
-            group,
-            max_change=bounds.max_change,
-            min_price=bounds.min_price,
-            max_price=bounds.max_price,
-            quantity=row["yearly_quantity"],
-        )
-
-    def curve(self, row: Mapping[str, Any], prices: Sequence[float]) -> pd.DataFrame:
-        """Columns price, expected_quantity, low, high, margin, for a year."""
-        group = (row["service_id"], row["segment"])
-        if group not in self.response.table_.index:
-            raise ValueError("never sold before the training")
-        return self.response.curve(
-            prices,
-            group,
-            current_price=row["current_price"],
-            current_quantity=row["yearly_quantity"],
-            unit_cost=cost_of(row),
-        )
+    @property
+    def prices(self) -> LinesPrices:
+        """The response, ready to answer."""
+        return LinesPrices(self.response.answers_)
 
 
 class LinesEvidence(PriceEvidence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods import price_data
 from ml.methods.frames import records
 from ml.methods.method import (
-    Answer,
     Comparison,
     Frames,
     Judged,
     Method,
-    QueryError,
     Value,
 )
-from ml.methods.price_evidence import Bounds, FittedPrices, PriceEvidence
+from ml.methods.price_evidence import FittedPrices, PriceEvidence
 from ml.methods.price_lines import LinesEvidence
+from ml.methods.price_rules import Bounds, decided, entity, quoted
 from ml.methods.quotes import QuotesEvidence
 
 if TYPE_CHECKING:
@@ -45,18 +43,19 @@ class PricingMethod(Method):
         return evidence_in(data).learn(data, as_of)
 
     def load(self, folder: Path) -> FittedPrices:
-        return (QuotesEvidence() if _quoted(folder) else LinesEvidence()).load(folder)
+        return (QuotesEvidence() if quoted(folder) else LinesEvidence()).load(folder)
 
     def format_of(self, folder: Path, stamped: int) -> int:
         # From 1 to 2 only the files of quotes changed; those of lines are as they were.
-        changed = _quoted(folder) and not (folder / "win_slopes.json").is_file()
+        changed = quoted(folder) and not (folder / "win_slopes.json").is_file()
         return stamped if changed else max(stamped, 2)
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
         return {day: {"prices": evidence_in(data).prices(data, day)} for day in days}
 
     def decide(self, fitted: FittedPrices, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
-        rows = [self._recommend(fitted, row, self._bounds()) for row in records(inputs["prices"])]
+        learned, bounds = fitted.prices, Bounds(self.settings.max_price_change)
+        rows = [decided(row, learned.recommend(row, bounds)) for row in records(inputs["prices"])]
         return pd.DataFrame(rows, columns=list(self.spec.Decision.model_fields))
 
     def backtest(
@@ -67,8 +66,8 @@ class PricingMethod(Method):
             cut = after
         model = fitted or self.learn(data, cut)
         inputs = self.inputs(data, [cut])[cut]
-        decided = self.decide(model, inputs, cut, "none").assign(as_of=cut)
-        return evidence_in(data).judged(model, data, decided, cut, as_of)
+        decisions = self.decide(model, inputs, cut, "none").assign(as_of=cut)
+        return evidence_in(data).judged(model, data, decisions, cut, as_of)
 
     def judge(
         self, fitted: Any, data: Snapshot, decisions: pd.DataFrame, through: date
@@ -111,46 +110,12 @@ class PricingMethod(Method):
             },
         )
 
-    def answer(
-        self, fitted: FittedPrices, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        if not stored:
-            raise QueryError(
-                f"service {query.service_id!r} in segment {query.segment!r} was neither sold"
-                " nor quoted in the last year, so its current price is unknown",
-                "/service_id",
-            )
-        row = dict(stored[0]["features"])
-        given = [
-            name
-            for name in ("unit_cost", "min_price", "max_price", "max_change")
-            if getattr(query, name) is not None
-        ]
-        if query.unit_cost is not None:
-            row["unit_cost"] = query.unit_cost
-        bounds = self._bounds(query.max_change, query.min_price, query.max_price)
-        decision = self._recommend(fitted, row, bounds)
-        detail: dict[str, Any] = {"yearly_quantity": row["yearly_quantity"]}
-        if query.prices:
-            detail["curve"] = _curve(fitted, row, query.prices)
-        return Answer(
-            [decision],
-            stored=sorted(set(row) - set(given)),
-            given=[*given, *(["prices"] if query.prices else [])],
-            detail=detail,
-        )
-
-    def entity_of(self, query: Any) -> str | None:
-        return price_data.entity(query.service_id, query.segment)
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         prices = inputs["prices"].astype(object)
         prices = prices.where(prices.notna(), None)
         return pd.DataFrame(
             {
-                "entity": [
-                    price_data.entity(row["service_id"], row["segment"]) for row in records(prices)
-                ],
+                "entity": [entity(row["service_id"], row["segment"]) for row in records(prices)],
                 "features": records(prices),
             }
         )
@@ -158,52 +123,7 @@ class PricingMethod(Method):
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         return inputs["prices"][["current_price", "unit_cost", "yearly_quantity"]]
 
-    def _bounds(
-        self,
-        max_change: float | None = None,
-        min_price: float | None = None,
-        max_price: float | None = None,
-    ) -> Bounds:
-        return Bounds(max_change or self.settings.max_price_change, min_price, max_price)
-
-    def _recommend(
-        self, fitted: FittedPrices, row: Mapping[str, Any], bounds: Bounds
-    ) -> dict[str, Any]:
-        found = fitted.recommend(row, bounds)
-        elasticity = _finite(found.elasticity)
-        return {
-            "service_id": row["service_id"],
-            "segment": row["segment"],
-            "current_price": row["current_price"],
-            "recommended_price": found.recommended_price,
-            "elasticity": elasticity,
-            "elasticity_low": _finite(found.elasticity_low),
-            "elasticity_high": _finite(found.elasticity_high),
-            "expected_margin_change": found.expected_margin_change,
-            "status": found.status,
-            "reasons": [
-                {"feature": found.reason, "value": None, "contribution": elasticity or 0.0}
-            ],
-        }
-
 
 def evidence_in(data: Snapshot) -> PriceEvidence:
     """Lines where the source has them: what was bought says more than what was offered."""
     return LinesEvidence() if "invoice_lines" in data.tables else QuotesEvidence()
-
-
-def _quoted(folder: Path) -> bool:
-    return (folder / "quote_response.json").is_file()
-
-
-def _curve(
-    fitted: FittedPrices, row: Mapping[str, Any], prices: Sequence[float]
-) -> list[dict[str, Any]]:
-    try:
-        return records(fitted.curve(row, prices))
-    except ValueError as error:
-        raise QueryError(str(error), "/prices") from error
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ml.methods.client_data import basis_of, last_period, margin_after
+from ml.methods.client_rules import COVERAGE, margin_columns
 from ml.methods.clients import ClientMethod, FittedClients
 from ml.methods.method import Comparison, Judged, Value
 from ml.metrics import mae, spearman
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
-
-COVERAGE = 0.8
 
 
 class ProfitabilityMethod(ClientMethod):
@@ -33,15 +32,8 @@ class ProfitabilityMethod(ClientMethod):
         return {"mean_margin": float(label.mean()), "rows": len(frame), "basis": "margin"}
 
     def predict(self, fitted: FittedClients, features: pd.DataFrame) -> pd.DataFrame:
-        low, high = fitted.estimator.predict_interval(features, coverage=COVERAGE).T
-        return pd.DataFrame(
-            {
-                "expected_margin": fitted.estimator.predict(features),
-                "margin_low": low,
-                "margin_high": high,
-                "basis": fitted.facts["basis"],
-            }
-        )
+        matrix = fitted.estimator.encoder_.transform(features)
+        return pd.DataFrame(margin_columns(fitted.estimator, fitted.facts, matrix))
 
     def beside(self, fitted: FittedClients, features: pd.DataFrame) -> pd.DataFrame:
         """The median: what least absolute errors ask for, where margins are as skewed as these."""

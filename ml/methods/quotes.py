@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ml.estimators.price_choice import Recommendation
 from ml.estimators.price_quotes import QuoteResponse
 from ml.methods import quotes_data
 from ml.methods.method import Judged
-from ml.methods.price_evidence import KEYS, Bounds, PriceEvidence, cost_of, with_later
+from ml.methods.price_evidence import KEYS, PriceEvidence, with_later
+from ml.methods.price_rules import QuotesPrices, cost_of
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -36,29 +36,10 @@ class FittedQuotes:
         """The response's files."""
         self.response.save(folder)
 
-    def recommend(self, row: Mapping[str, Any], bounds: Bounds) -> Recommendation:
-        """The price with the greatest chance to win times margin."""
-        return self.response.recommend(
-            row["current_price"],
-            cost_of(row),
-            (row["service_id"], row["segment"]),
-            typical_price=_typical(row),
-            max_change=bounds.max_change,
-            min_price=bounds.min_price,
-            max_price=bounds.max_price,
-            quantity=row["yearly_quantity"],
-        )
-
-    def curve(self, row: Mapping[str, Any], prices: Sequence[float]) -> pd.DataFrame:
-        """Columns price, win_probability, low, high, expected_quantity, margin, for a year."""
-        return self.response.curve(
-            prices,
-            (row["service_id"], row["segment"]),
-            current_price=row["current_price"],
-            typical_price=_typical(row),
-            quantity=row["yearly_quantity"],
-            unit_cost=cost_of(row),
-        )
+    @property
+    def prices(self) -> QuotesPrices:
+        """The response, ready to answer."""
+        return QuotesPrices(self.response.answers_)
 
 
 class QuotesEvidence(PriceEvidence):
@@ -124,9 +105,3 @@ def _fit(decided: pd.DataFrame) -> QuoteResponse:
 
 def _decided(found: pd.DataFrame) -> pd.DataFrame:
     return found[found["won"].notna()].reset_index(drop=True)
-
-
-def _typical(row: Mapping[str, Any]) -> float:
-    """The service's typical price; a source that had lines first knows only the current one."""
-    typical = row.get("typical_price")
-    return row["current_price"] if typical is None or pd.isna(typical) else float(typical)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from ml.methods.leak_data import injected_copies, known_ids, leak_frames
@@ -19,7 +18,6 @@ from ml.methods.leak_review import (
     with_expected,
 )
 from ml.methods.method import (
-    Answer,
     Comparison,
     Frames,
     Judged,
@@ -57,18 +55,7 @@ class RevenueLeakMethod(Method):
 
     def decide(self, fitted: Any, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
         scored = self._scored(fitted, inputs, day, evidence=reasons != "none")
-        open_items = scored[(scored["amount"] > 0) & scored["corrected_by"].isna()]
-        return pd.DataFrame(
-            {
-                "item_kind": open_items["item_kind"],
-                "item_id": open_items["item_id"].astype(str),
-                "client_id": open_items["client_id"].astype(str),
-                "score": open_items["score"].clip(0.0, 1.0),
-                "leak_amount": open_items["amount"],
-                "leak_kind": open_items["reason"],
-                "evidence": open_items["evidence"],
-            }
-        ).reset_index(drop=True)
+        return decisions(scored[(scored["amount"] > 0) & scored["corrected_by"].isna()])
 
     def backtest(
         self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
@@ -77,8 +64,8 @@ class RevenueLeakMethod(Method):
         if after is not None and after > cut:
             return None
         model = fitted or self.learn(data, cut)
-        decisions = self.decide(model, self.inputs(data, [cut])[cut], cut, "none")
-        confirmed = self.judge(model, data, decisions.assign(as_of=cut), as_of)
+        decided = self.decide(model, self.inputs(data, [cut])[cut], cut, "none")
+        confirmed = self.judge(model, data, decided.assign(as_of=cut), as_of)
         return confirmed or self._on_injected(model, data, as_of)
 
     def judge(
@@ -147,33 +134,6 @@ class RevenueLeakMethod(Method):
             },
         )
 
-    def answer(
-        self, fitted: Any, query: Any, stored: Sequence[Mapping[str, Any]], as_of: date
-    ) -> Answer:
-        lines = [line.model_dump() for line in (query.line, *query.recent_lines) if line]
-        frame = pd.DataFrame(lines, columns=list(_LINE_FIELDS))
-        rates = pd.DataFrame([rate.model_dump() for rate in query.rates]) if query.rates else None
-        work = None
-        if query.work_entry is not None:
-            work = pd.DataFrame([query.work_entry.model_dump()])
-        scored = fitted.score(frame, rates, work)
-        row = scored.iloc[-1 if work is not None else 0]
-        decision = {
-            "item_kind": row["item_kind"],
-            "item_id": str(row["item_id"]),
-            "client_id": str(row["client_id"]),
-            "score": float(np.clip(row["score"], 0.0, 1.0)),
-            "leak_amount": float(row["amount"]),
-            "leak_kind": row["reason"],
-            "evidence": row["evidence"],
-        }
-        given = ["line" if query.line else "work_entry"]
-        given += [name for name in ("rates", "recent_lines") if getattr(query, name)]
-        return Answer([decision], given=given, stored=[] if query.rates else ["rates"])
-
-    def entity_of(self, query: Any) -> str | None:
-        return None
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         """On-demand checks bring their own line; nothing is kept for them."""
         return pd.DataFrame({"entity": [], "features": []})
@@ -231,6 +191,21 @@ class RevenueLeakMethod(Method):
         return Judged(pd.concat(parts, ignore_index=True), "errors injected into a copy")
 
 
+def decisions(scored: pd.DataFrame) -> pd.DataFrame:
+    """The ``Decision`` columns of scored items."""
+    return pd.DataFrame(
+        {
+            "item_kind": scored["item_kind"],
+            "item_id": scored["item_id"].astype(str),
+            "client_id": scored["client_id"].astype(str),
+            "score": scored["score"].clip(0.0, 1.0),
+            "leak_amount": scored["amount"],
+            "leak_kind": scored["reason"],
+            "evidence": scored["evidence"],
+        }
+    ).reset_index(drop=True)
+
+
 def _found(frame: pd.DataFrame, ranking: str, basis: str) -> dict[str, float]:
     chosen = top_of_each_list(frame, ranking)
     total = float(frame["outcome"].sum())
@@ -239,12 +214,6 @@ def _found(frame: pd.DataFrame, ranking: str, basis: str) -> dict[str, float]:
         "leaked_value_found": value / total if total else 0.0,
         "precision_at_k": float((chosen["outcome"] > 0).mean()) if len(chosen) else 0.0,
     }
-
-
-_LINE_FIELDS = (
-    *("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price", "amount"),
-    "invoice_id",
-)
 
 
 def _among(few: pd.Series, many: pd.Series) -> pd.Series:

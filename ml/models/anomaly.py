@@ -48,6 +48,7 @@ SPEC = ModelSpec(
     uses=frozenset({"invoice_lines", "series", "invoices", "clients", "work_entries", "quotes"}),
     horizon_days=30,
     method="ml.methods.anomaly:AnomalyMethod",
+    serving="ml.serving.anomaly:AnomalyServing",
     estimator="ml.estimators.anomaly:SeriesDetector",
     gate=Gate(metric="recall_at_budget", baseline="rolling Gaussian"),
     metrics={"recall_at_budget": True},

@@ -46,6 +46,7 @@ SPEC = ModelSpec(
     uses=frozenset({"channel_spend", "series", "invoice_lines"}),
     horizon_days=90,
     method="ml.methods.budget:BudgetMethod",
+    serving="ml.serving.budget:BudgetServing",
     estimator="ml.estimators.budget:MediaMix",
     gate=Gate(metric="rmse", baseline="a model without media", higher_is_better=False),
     metrics={"rmse": False},

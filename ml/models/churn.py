@@ -36,6 +36,7 @@ SPEC = ModelSpec(
     ),
     horizon_days=90,
     method="ml.methods.churn:ChurnMethod",
+    serving="ml.serving.churn:ChurnServing",
     estimator="ml.estimators.churn:ChurnClassifier",
     gate=Gate(
         metric="auc", baseline="recency alone", limits={"ece": 0.05}, also_better={"brier": False}

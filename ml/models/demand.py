@@ -45,6 +45,7 @@ SPEC = ModelSpec(
     uses=frozenset({"invoice_lines", "work_entries", "series"}),
     horizon_days=84,
     method="ml.methods.demand:DemandMethod",
+    serving="ml.serving.demand:DemandServing",
     estimator="ml.estimators.demand:DemandForecaster",
     gate=Gate(metric="mase", baseline="seasonal naive", higher_is_better=False),
     metrics={"mase": False},

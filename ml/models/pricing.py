@@ -58,6 +58,7 @@ SPEC = ModelSpec(
     uses=frozenset({"invoice_lines", "quotes", "clients", "services", "rates"}),
     horizon_days=90,
     method="ml.methods.pricing:PricingMethod",
+    serving="ml.serving.pricing:PricingServing",
     estimator="ml.estimators.pricing:PriceResponse",
     gate=Gate(metric="squared_error", baseline="a model without price", higher_is_better=False),
     metrics={"squared_error": False},

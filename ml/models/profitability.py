@@ -30,6 +30,7 @@ SPEC = ModelSpec(
     uses=frozenset({"invoice_lines", "invoices", "clients", "work_entries", "quotes", "services"}),
     horizon_days=90,
     method="ml.methods.profitability:ProfitabilityMethod",
+    serving="ml.serving.profitability:ProfitabilityServing",
     estimator="ml.estimators.profitability:MarginRegressor",
     gate=Gate(
         metric="spearman",

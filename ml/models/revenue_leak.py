@@ -84,6 +84,7 @@ SPEC = ModelSpec(
     uses=frozenset({"invoice_lines", "rates", "work_entries"}),
     horizon_days=90,
     method="ml.methods.revenue_leak:RevenueLeakMethod",
+    serving="ml.serving.revenue_leak:RevenueLeakServing",
     estimator="ml.estimators.revenue_leak:LeakDetector",
     gate=Gate(metric="leaked_value_found", baseline="rules alone"),
     metrics={"leaked_value_found": True, "precision_at_k": True},

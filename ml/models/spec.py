@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from ml.serving.base import Serving
 
 RESERVED_NAMES = frozenset(
     {"models", "jobs", "health", "predictions", "schedules"}
@@ -61,9 +64,9 @@ class ModelSpec:
     """The declaration of one model.
 
     ``needs`` lists alternatives: the model is available where every table of one of them is
-    there. ``method`` and ``estimator`` are ``"module:Class"``, imported when first used, so that
-    reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each reported
-    metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
+    there. ``method``, ``serving`` and ``estimator`` are ``"module:Class"``, imported when first
+    used, so that reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each
+    reported metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
     (``-column`` for descending); ``picture`` says how they are drawn.
     """
 
@@ -77,6 +80,7 @@ class ModelSpec:
     uses: frozenset[str]
     horizon_days: int
     method: str
+    serving: str
     estimator: str
     gate: Gate
     metrics: Mapping[str, bool]
@@ -122,6 +126,11 @@ class ModelSpec:
         shortest = [gap for gap in dict.fromkeys(gaps) if not any(other < gap for other in gaps)]
         ways = " or ".join(" and ".join(sorted(gap)) for gap in shortest)
         return f"{self.title} is not available: the source lacks {ways}."
+
+    def serving_class(self) -> type[Serving]:
+        """What answers on-demand queries with a version of the model, imported now."""
+        found: type[Serving] = load(self.serving)
+        return found
 
     def estimator_class(self) -> Any:
         """The estimator's class, imported now."""

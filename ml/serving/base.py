@@ -71,6 +71,14 @@ class Serving(ABC):
     def entity_of(query: Any) -> str | None:
         """The key of the stored features that a query is about; None where it brings its own."""
 
+    @staticmethod
+    @abstractmethod
+    def example(entity: str | None, features: Features | None) -> dict[str, Any]:
+        """A question, as its JSON body, about a stored entity with these features.
+
+        Without one (None) a question that any version may be asked, if only to refuse it in words.
+        """
+
     @abstractmethod
     def answer(self, asked: Asked, reasons: bool = True) -> Answer:
         """The decisions asked for; QueryError where the question cannot be answered."""

@@ -17,6 +17,8 @@ from ml.lifecycle.workspace import Workspace
 from ml.methods.anomaly_data import SERIES_VALUES
 from ml.models import default_registry
 from ml.refusals import NotEnoughDataError
+from ml.serving.base import Asked
+from tests.serving.asking import of_fitted
 from tests.small_firm import Firm
 
 SPEC = default_registry()["anomaly"]
@@ -86,9 +88,8 @@ def test_an_answer_is_the_stored_decision_bit_for_bit(holding: Holding) -> None:
             for row in last.itertuples()
         ]
         query = SPEC.Query(series_id=name, observations=asked)
-        answer = method.answer(
-            fitted, query, [{"features": json.loads(json.dumps(stored[name]))}], LAST
-        )
+        past = json.loads(json.dumps(stored[name]))
+        answer = of_fitted(SPEC, fitted).answer(Asked(query, past, LAST))
         pd.testing.assert_frame_equal(
             pd.DataFrame(answer.decisions)[judged],
             last[judged].reset_index(drop=True),

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import select
 
-from api.main import create_app
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
-from tests.http_server import serving
+from ml.serving.base import Asked
+from tests.serving.asking import ask, of_fitted
 from tests.small_firm import Firm, write_csv
 from warehouse.database import reading
 from warehouse.scored import scored_table
@@ -74,12 +73,6 @@ def scored(
     workspace.engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def client(scored: Workspace) -> Iterator[httpx.Client]:
-    with serving(create_app(scored)) as found:
-        yield found
-
-
 def stored(workspace: Workspace, spec: ModelSpec) -> dict[str, dict[str, Any]]:
     table = scored_table(spec)
     with reading(workspace.engine) as connection:
@@ -88,8 +81,9 @@ def stored(workspace: Workspace, spec: ModelSpec) -> dict[str, dict[str, Any]]:
         return {row["channel"]: {name: row[name] for name in names} for row in rows}
 
 
-def test_the_stored_question_has_the_stored_answer(scored: Workspace, client: httpx.Client) -> None:
-    rows = stored(scored, scored.registry["budget"])
+def test_the_stored_question_has_the_stored_answer(scored: Workspace) -> None:
+    spec = scored.registry["budget"]
+    rows = stored(scored, spec)
     shift = scored.ml.max_budget_shift
     now = {name: row["current_amount"] for name, row in rows.items()}
     assert now["a"] > 2000 > 500 > now["b"]
@@ -104,25 +98,22 @@ def test_the_stored_question_has_the_stored_answer(scored: Workspace, client: ht
             for name, amount in now.items()
         },
     }
-    answer = client.post("/api/budget", json=question)
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
-    assert body["as_of"] == str(day_of(SCORED))
-    assert body["inputs"]["stored"] == ["current_amounts"]
-    assert {row["channel"]: row for row in body["decisions"]} == rows
+    answer = ask(scored, spec, spec.Query.model_validate(question))
+    assert list(answer.stored) == ["current_amounts"]
+    assert {row["channel"]: row for row in answer.decisions} == rows
 
 
-def test_several_periods_have_as_many_times_todays_amount(
-    scored: Workspace, client: httpx.Client
-) -> None:
-    rows = stored(scored, scored.registry["budget"])
-    body = client.post("/api/budget", json={"total": 9000, "periods": 4}).json()
-    assert sum(row["recommended_amount"] for row in body["decisions"]) == pytest.approx(9000)
-    for row in body["decisions"]:
+def test_several_periods_have_as_many_times_todays_amount(scored: Workspace) -> None:
+    spec = scored.registry["budget"]
+    rows = stored(scored, spec)
+    answer = ask(scored, spec, spec.Query(total=9000, periods=4))
+    assert sum(row["recommended_amount"] for row in answer.decisions) == pytest.approx(9000)
+    for row in answer.decisions:
         assert row["current_amount"] == rows[row["channel"]]["current_amount"] * 4
         assert row["marginal_return"] == rows[row["channel"]]["marginal_return"]
     # Without bounds the best split leaves one more unit worth the same in every channel.
-    at_split = list(body["detail"]["marginal_return_of_split"].values())
+    assert answer.detail is not None
+    at_split = list(answer.detail["marginal_return_of_split"].values())
     assert at_split[0] == pytest.approx(at_split[1], rel=1e-3)
 
 
@@ -132,8 +123,8 @@ def test_before_the_first_scoring_todays_amounts_are_those_of_the_training(
     spec = scored.registry["budget"]
     champion = scored.champion(spec)
     assert champion is not None
-    fitted, method = scored.fitted(spec, champion), scored.method(spec)
-    answer = method.answer(fitted, spec.Query(total=1000), [], day_of(SCORED))
+    fitted: Any = scored.fitted(spec, champion)
+    answer = of_fitted(spec, fitted).answer(Asked(spec.Query(total=1000), None, day_of(SCORED)))
     assert not answer.stored
     said = {row["channel"]: row["current_amount"] for row in answer.decisions}
     assert said == pytest.approx(fitted.mix.current_.to_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import pytest
 
 from ml.lifecycle.workspace import Workspace
 from ml.methods import quotes_data
-from ml.methods.method import QueryError
 from ml.methods.price_evidence import FittedPrices
 from ml.methods.pricing import PricingMethod
 from ml.models import default_registry
+from ml.serving.base import Answer, Asked, QueryError
+from tests.serving.asking import of_fitted
 from tests.small_firm import Firm, write_csv
 from warehouse.snapshot import Snapshot
 
@@ -196,13 +198,15 @@ def test_an_answer_has_the_chance_to_win_at_each_price(
     inputs = method.inputs(data, [LAST])[LAST]
     stored = method.online(inputs, pd.DataFrame()).set_index("entity")
     query = method.spec.Query(service_id="audit", prices=[90.0, 100.0, 110.0])
-    answer = method.answer(
-        fitted, query, [{"features": stored.loc[method.entity_of(query), "features"]}], LAST
-    )
+    asking = of_fitted(method.spec, fitted)
+
+    def ask(query: Any) -> Answer:
+        return asking.answer(Asked(query, stored.loc[asking.entity_of(query), "features"], LAST))
+
+    answer = ask(query)
     assert answer.detail is not None
     chances = [point["win_probability"] for point in answer.detail["curve"]]
     assert 1 > chances[0] > chances[1] > chances[2] > 0
     rare = method.spec.Query(service_id="rare", prices=[100.0])
-    features = stored.loc[method.entity_of(rare), "features"]
     with pytest.raises(QueryError, match="30 are needed"):
-        method.answer(fitted, rare, [{"features": features}], LAST)
+        ask(rare)

@@ -7,7 +7,7 @@ registry feeds (assets, tables, routes, sensors) can be driven from data to an H
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,11 @@ import pandas as pd
 from pydantic import Field
 
 from ml.methods.calendar import month_ends
-from ml.methods.method import (
-    Answer,
-    Comparison,
-    Frames,
-    Judged,
-    Method,
-    QueryError,
-    Value,
-)
+from ml.methods.method import Comparison, Frames, Judged, Method, Value
 from ml.models import Decision, Gate, ModelSpec, Picture, Query
 from ml.refusals import NotEnoughDataError
+from ml.serving.base import Answer, Asked, Features, QueryError, Serving
+from ml.settings import MlSettings
 
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
@@ -105,18 +99,7 @@ class RepeatOrderMethod(Method):
         return {day: {"clients": self._features(data, day)} for day in days}
 
     def decide(self, fitted: MonthlyRate, inputs: Frames, day: date, reasons: str) -> pd.DataFrame:
-        frame = inputs["clients"]
-        return pd.DataFrame(
-            {
-                "buyer_id": frame["client_id"],
-                "expected_revenue": fitted.predict(frame),
-                "active": frame["revenue_90d"] > 0,
-                "reasons": [
-                    None if reasons == "none" else [{"feature": "revenue_90d", "value": value}]
-                    for value in frame["revenue_90d"].tolist()
-                ],
-            }
-        )
+        return decisions(fitted, inputs["clients"], reasons != "none")
 
     def backtest(
         self, data: Snapshot, as_of: date, fitted: Any = None, after: date | None = None
@@ -163,31 +146,6 @@ class RepeatOrderMethod(Method):
             assumptions={"cost_of_a_unit_of_error": 1.0},
         )
 
-    def answer(
-        self,
-        fitted: MonthlyRate,
-        query: RepeatOrderQuery,
-        stored: Sequence[Mapping[str, Any]],
-        as_of: date,
-    ) -> Answer:
-        if not stored and query.revenue_30d is None:
-            raise QueryError(f"client {query.client_id!r} is not stored", "/client_id")
-        known = dict(stored[0]["features"]) if stored else {}
-        given = {} if query.revenue_30d is None else {"revenue_30d": query.revenue_30d}
-        values = {name: given.get(name, known.get(name, 0.0)) for name in COLUMNS}
-        row = pd.DataFrame([{"client_id": query.client_id or "given", **values}])
-        decision = self.decide(fitted, {"clients": row}, as_of, "all").iloc[0].to_dict()
-        return Answer(
-            decisions=[decision],
-            stored=sorted(set(known) - set(given)),
-            given=sorted(given),
-            missing=sorted(set(COLUMNS) - set(known) - set(given)),
-            detail={"share_of_year": float(np.divide(values["revenue_30d"], np.nan))},
-        )
-
-    def entity_of(self, query: RepeatOrderQuery) -> str | None:
-        return query.client_id
-
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
         frame = inputs["clients"]
         return pd.DataFrame(
@@ -230,6 +188,53 @@ class RepeatOrderMethod(Method):
         return pd.concat(parts, ignore_index=True)
 
 
+class RepeatOrderServing(Serving):
+    """One client, by the columns that were stored or given."""
+
+    def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
+        super().__init__(spec, settings, folder)
+        self.rate = MonthlyRate.load(folder)
+
+    @staticmethod
+    def entity_of(query: Any) -> str | None:
+        found: str | None = query.client_id
+        return found
+
+    @staticmethod
+    def example(entity: str | None, features: Features | None) -> dict[str, Any]:
+        return {"client_id": entity or "nobody"}
+
+    def answer(self, asked: Asked, reasons: bool = True) -> Answer:
+        query, known = asked.query, dict(asked.stored or {})
+        if asked.stored is None and query.revenue_30d is None:
+            raise QueryError(f"client {query.client_id!r} is not stored", "/client_id")
+        given = {} if query.revenue_30d is None else {"revenue_30d": query.revenue_30d}
+        values = {name: given.get(name, known.get(name, 0.0)) for name in COLUMNS}
+        frame = pd.DataFrame([{"client_id": query.client_id or "given", **values}])
+        decision = decisions(self.rate, frame, reasons).iloc[0].to_dict()
+        return Answer(
+            decisions=[decision],
+            stored=sorted(set(known) - set(given)),
+            given=sorted(given),
+            missing=sorted(set(COLUMNS) - set(known) - set(given)),
+            detail={"share_of_year": float(np.divide(values["revenue_30d"], np.nan))},
+        )
+
+
+def decisions(rate: MonthlyRate, frame: pd.DataFrame, reasons: bool) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "buyer_id": frame["client_id"],
+            "expected_revenue": rate.predict(frame),
+            "active": frame["revenue_90d"] > 0,
+            "reasons": [
+                [{"feature": "revenue_90d", "value": value}] if reasons else None
+                for value in frame["revenue_90d"].tolist()
+            ],
+        }
+    )
+
+
 EIGHTH = ModelSpec(
     name="repeat_orders",
     title="Repeat orders",
@@ -241,6 +246,7 @@ EIGHTH = ModelSpec(
     uses=frozenset({"invoice_lines"}),
     horizon_days=30,
     method=f"{__name__}:RepeatOrderMethod",
+    serving=f"{__name__}:RepeatOrderServing",
     estimator=f"{__name__}:MonthlyRate",
     gate=Gate(metric="mae", baseline="the last 30 days", higher_is_better=False),
     metrics={"mae": False},

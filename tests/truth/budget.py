@@ -13,6 +13,8 @@ import pandas as pd
 
 from ml.methods.budget import current_amounts
 from ml.models.budget import BudgetQuery
+from ml.serving.base import Asked
+from tests.serving.asking import of_fitted
 from tests.truth.firms import Firm, Firms
 from tests.truth.lines import Figures
 from warehouse.snapshot import Snapshot
@@ -43,7 +45,7 @@ def _answer(firm: Firm, data: Snapshot) -> tuple[dict[str, float], dict[str, flo
     method = firm.method("budget")
     fitted = method.learn(data, firm.end)
     query = BudgetQuery(total=round(sum(_current(firm).values()), 2), periods=1)
-    said = method.answer(fitted, query, [], firm.end).decisions
+    said = of_fitted(method.spec, fitted).answer(Asked(query, None, firm.end)).decisions
     return (
         {row["channel"]: row["contribution"] for row in said},
         {row["channel"]: row["recommended_amount"] for row in said},

@@ -1,0 +1,83 @@
+"""Demand on demand: a known series further or shorter ahead, or a history never seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml.serving.base import Answer, Asked, Features, QueryError
+from ml.serving.checks import moment, pointer, require_number
+from ml.serving.fitting import FittingServing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class DemandServing(FittingServing):
+    """Forecasts made when asked for."""
+
+    @staticmethod
+    def entity_of(query: Any) -> str | None:
+        found: str | None = None if query.history else query.series_id
+        return found
+
+    @staticmethod
+    def example(entity: str | None, features: Features | None) -> dict[str, Any]:
+        return {"series_id": entity or "none", "horizon": 1}
+
+    def answer(self, asked: Asked, reasons: bool = True) -> Answer:
+        from ml.methods.demand import decisions
+        from ml.methods.frames import records
+
+        if asked.query.history:
+            return Answer(
+                records(decisions(self._of_given(asked.query))), given=("history", "horizon")
+            )
+        return Answer(
+            records(decisions(self._of_known(asked))), stored=("history",), given=("horizon",)
+        )
+
+    def _of_known(self, asked: Asked) -> pd.DataFrame:
+        import numpy as np
+        import pandas as pd
+
+        if asked.stored is None:
+            raise QueryError(
+                f"series {asked.query.series_id!r} is not known; give its history", "/series_id"
+            )
+        history = pd.DataFrame(
+            {
+                "unique_id": asked.query.series_id,
+                "ds": pd.to_datetime(asked.stored["ds"]),
+                "y": np.asarray(asked.stored["y"], dtype=float),
+            }
+        )
+        forecast: pd.DataFrame = self.fitted.predict(asked.query.horizon, history=history)
+        return forecast
+
+    def _of_given(self, query: Any) -> pd.DataFrame:
+        import pandas as pd
+
+        from ml.methods.demand_data import own_frequency
+
+        for place, item in enumerate(query.history):
+            moment("observed_at", item.observed_at, "history", place, "observed_at")
+            require_number("value", item.value, "history", place, "value")
+        rows = pd.DataFrame(
+            {
+                "series_id": query.series_id or "given",
+                "observed_at": [item.observed_at for item in query.history],
+                "value": [item.value for item in query.history],
+            }
+        )
+        try:
+            panel = own_frequency(rows)
+            forecaster = self.spec.estimator_class()(
+                horizon=query.horizon, prophet=False, gaps=panel.gaps
+            )
+            forecaster.fit(panel.frame, panel.freq, panel.season_length)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise QueryError(
+                f"the history cannot be forecast: {error}", pointer("history")
+            ) from error
+        forecast: pd.DataFrame = forecaster.predict(query.horizon)
+        return forecast
