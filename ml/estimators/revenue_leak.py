@@ -14,6 +14,7 @@ from ml.estimators.leak_credits import CreditHabits, credit_view, double_probabi
 from ml.estimators.leak_evidence import corrections, credit_evidence, price_evidence, work_evidence
 from ml.estimators.leak_frames import (
     CORRECTS_ENTRY,
+    among_remembered,
     days_of,
     places,
     plain_lines,
@@ -34,8 +35,8 @@ _LINE_STATE = ["line_id", "client_id", "service_id", "invoice_id", "day", "quant
 class LeakDetector:
     """Finds revenue leaks in invoice lines and work entries, beside their rates.
 
-    ``memory`` bounds how many of the latest fitted lines are kept, so that a few lines can be
-    scored alone. ``least_gap`` is the smallest shortfall (share of the expected price) and
+    ``memory`` bounds how many of the latest fitted lines, and work entries, are kept, so that a few
+    can be scored alone. ``least_gap`` is the smallest shortfall (share of the expected price) and
     ``least_chance`` the smallest chance that make a finding. Everything random
     is drawn from ``seed``.
     """
@@ -70,15 +71,21 @@ class LeakDetector:
         table = plain_rates(rates)
         codes, names = coded(plain)
         self.credit_habits_ = fit_habits(codes)
-        self.billing_habits_ = fit_billing(None if work is None else plain_work(work), plain)
+        entries = None if work is None else plain_work(work)
+        self.billing_habits_ = fit_billing(entries, plain)
+        self.work_memory_ = None if entries is None else self._latest(entries)
         # The sorted lines are let go before the booster learns.
         examples = Examples.of(_book(codes, RateBook.of(table, names)), self.seed)
         self.ranker_ = PriceRanker.fit(examples, self.seed)
         self.rates_ = table
-        by_day = np.argsort(codes.day, kind="stable")
-        latest = np.sort(by_day[max(len(by_day) - self.memory, 0) :])
-        self.memory_ = plain[_LINE_STATE].iloc[latest].reset_index(drop=True)
+        self.memory_ = self._latest(plain[_LINE_STATE])
         return self
+
+    def _latest(self, items: pd.DataFrame) -> pd.DataFrame:
+        """The newest items, as many as the memory holds, in the order given."""
+        by_day = np.argsort(items["day"].to_numpy(), kind="stable")
+        latest = np.sort(by_day[max(len(by_day) - self.memory, 0) :])
+        return items.iloc[latest].reset_index(drop=True)
 
     def score(
         self,
@@ -90,7 +97,7 @@ class LeakDetector:
     ) -> pd.DataFrame:
         """One row for each line, then one for each work entry, in the order given.
 
-        Each is compared with all lines given and with those remembered from ``fit``. ``rates``
+        Each is compared with all items given and with those remembered from ``fit``. ``rates``
         left out are those fitted. Columns: item_kind (``line``, ``work_entry``), line_id or
         entry_id, item_id, client_id, score in [0, 1] (rank by it), amount (money short, 0 where
         nothing is wrong), reason (one of ``KINDS``), evidence (a dict, None where nothing is wrong
@@ -100,17 +107,18 @@ class LeakDetector:
         self._require_fitted()
         given = plain_lines(lines)
         table = self.rates_ if rates is None else plain_rates(rates)
-        context = self._with_memory(given)
+        entries = None if work is None else plain_work(work)
+        context, where = self._with_memory(given, entries)
         codes, names = coded(context)
         first = None if since is None else int(days_of(pd.Series([since]))[0])
-        asked = _since(codes.day[: len(given)], first)
-        part = self._lines(context, codes, names, asked, table, evidence)
+        asked = _since(given["day"].to_numpy(), first)
+        part = self._lines(context, codes, names, where[asked], table, evidence)
         part.insert(1, "line_id", lines["line_id"].iloc[asked].to_numpy())
-        if work is None:
+        if work is None or entries is None:
             return part
-        entries = plain_work(work)
         asked = _since(entries["day"].to_numpy(), first)
-        other = self._work(entries, context, codes, names, asked, table, evidence)
+        entries, where = self._with_remembered_work(entries)
+        other = self._work(entries, context, codes, names, where[asked], table, evidence)
         other.insert(1, "entry_id", work["entry_id"].iloc[asked].to_numpy())
         both = {"line_id": part, "entry_id": other}
         if any(frame[name].dtype != "str" for name, frame in both.items()):
@@ -135,6 +143,8 @@ class LeakDetector:
         self.memory_.to_parquet(folder / "memory.parquet", index=False)
         if self.rates_ is not None:
             self.rates_.to_parquet(folder / "rates.parquet", index=False)
+        if self.work_memory_ is not None:
+            self.work_memory_.to_parquet(folder / "work.parquet", index=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -148,23 +158,36 @@ class LeakDetector:
         detector.memory_ = pd.read_parquet(folder / "memory.parquet")
         rates = folder / "rates.parquet"
         detector.rates_ = pd.read_parquet(rates) if rates.exists() else None
+        work = folder / "work.parquet"  # versions from before entries were remembered have none
+        detector.work_memory_ = pd.read_parquet(work) if work.exists() else None
         return detector
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "memory_"):
             raise ValueError("LeakDetector is not fitted: call fit(lines, rates, work) first")
 
-    def _with_memory(self, given: pd.DataFrame) -> pd.DataFrame:
-        """The lines given, then the remembered ones of their clients and services."""
+    def _with_memory(
+        self, given: pd.DataFrame, work: pd.DataFrame | None
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        """The lines given with the remembered ones that they are compared with, and their places:
+        those of their clients and services, and where credits are among them, all."""
         kept = self.memory_
-        near = places(kept["service_id"], pd.Index(given["service_id"].unique())) >= 0
-        near |= places(kept["client_id"], pd.Index(given["client_id"].unique())) >= 0
-        # The few remembered are looked up in, not the many given.
-        number, ids = pd.factorize(kept["line_id"])
-        again = np.zeros(len(ids) + 1, dtype=bool)  # the last one: of lines not remembered
-        again[places(given["line_id"], ids)] = True
-        kept = kept[near & ~again[number]]
-        return given if kept.empty else pd.concat([given, kept], ignore_index=True)
+        if not (given["quantity"] < 0).any():
+            near = np.zeros(len(kept), dtype=bool)
+            for name in ("client_id", "service_id"):
+                asked = [frame[name] for frame in (given, work) if frame is not None]
+                near |= places(kept[name], pd.Index(pd.concat(asked).unique())) >= 0
+            kept = kept[near]
+        return among_remembered(given, kept, "line_id")
+
+    def _with_remembered_work(self, given: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """The entries given with the remembered ones of their clients, and their places: another
+        entry's line may hold this one too."""
+        kept = self.work_memory_
+        if kept is None:
+            return given, np.arange(len(given))
+        near = places(kept["client_id"], pd.Index(given["client_id"].unique())) >= 0
+        return among_remembered(given, kept[near], "entry_id")
 
     def _lines(
         self,
@@ -250,7 +273,8 @@ class LeakDetector:
         evidence: bool,
     ) -> pd.DataFrame:
         day = entries["day"].to_numpy()
-        last = [int(days.max()) for days in (day, codes.day) if len(days)]
+        known = (day, codes.day, self.memory_["day"].to_numpy())
+        last = [int(days.max()) for days in known if len(days)]
         names = names.with_those_of(entries)
         client, service = names.codes(entries["client_id"], entries["service_id"])
         ids = context["line_id"]
