@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from warehouse.database import connect, reading, writing
@@ -22,6 +22,7 @@ from warehouse.repositories.idempotency import (
     Replay,
     SecretAnswer,
 )
+from warehouse.scored import migrate
 from warehouse.tables import idempotency_keys
 
 CALL = ("key-1", "POST", "/api/admin/keys", "abc")
@@ -233,3 +234,20 @@ def test_where_the_first_fails_one_of_those_who_waited_begins(
     assert sum(isinstance(one, ZeroDivisionError) for one in found) == 1
     assert found.count(Begun(NOW)) == 1
     assert found.count(Replay(201, JSON, b"second")) == 4
+
+
+@pytest.mark.postgres
+def test_a_record_that_goes_while_it_is_looked_at_lets_the_call_begin(postgres_url: str) -> None:
+    engine, other = connect(postgres_url), connect(postgres_url)
+    migrate(engine, [])
+    begin(engine)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _abandoned(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("SELECT"):
+            with writing(other) as connection:
+                idempotency.abandon(connection, *CALL)
+
+    assert begin(engine) == Begun(NOW)
+    for one in (engine, other):
+        one.dispose()
