@@ -51,8 +51,11 @@ class DemandServing(FittingServing):
                 "y": np.asarray(asked.stored["y"], dtype=float),
             }
         )
-        forecast: pd.DataFrame = self.fitted.predict(asked.query.horizon, history=history)
-        return forecast
+        # A forecast's last bit may hang on how far ahead it looks: the first periods asked for are
+        # those of the stored decisions.
+        periods = max(asked.query.horizon, self.settings.demand_weeks)
+        forecast: pd.DataFrame = self.fitted.predict(periods, history=history)
+        return forecast.head(asked.query.horizon)
 
     def _of_given(self, query: Any) -> pd.DataFrame:
         import pandas as pd
