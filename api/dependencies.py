@@ -22,10 +22,13 @@ from api.problems import Problem
 from api.settings import ApiSettings
 from api.workers import Workers
 from ml.lifecycle.workspace import Workspace
+from warehouse.database import utc_now, writing
 from warehouse.points import points
+from warehouse.repositories import idempotency
 
 T = TypeVar("T")
 USED_SECONDS = 5.0
+PURGE_SECONDS = 3600.0
 LOG = logger("background")
 
 
@@ -67,6 +70,7 @@ class Services:
             asyncio.create_task(_every(REFRESH_SECONDS, self.keys.refresh)),
             asyncio.create_task(_every(REFRESH_SECONDS, self.champions.refresh)),
             asyncio.create_task(_every(USED_SECONDS, self.keys.flush_used)),
+            asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
         ]
         try:
             yield
@@ -77,7 +81,17 @@ class Services:
             with contextlib.suppress(SQLAlchemyError):
                 await self.keys.flush_used()
             await self.workers.close()
+            await self.limiter.close()
             await self.points.close()
+
+    async def _purge(self) -> None:
+        """Forget answers that nobody may ask for again."""
+
+        def purge() -> None:
+            with writing(self.workspace.engine) as connection:
+                idempotency.purge(connection, utc_now() - idempotency.LIFE)
+
+        await asyncio.to_thread(purge)
 
 
 async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:

@@ -29,6 +29,7 @@ class Keys:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._live: Mapping[str, tuple[ApiKey, Caller]] = {}
+        self._revision: tuple[int, int] | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self._used: dict[str, datetime] = {}
@@ -40,7 +41,9 @@ class Keys:
             return "the key is not of the form svf_…"
         key_id, secret = parsed
         found = self._live.get(key_id)
-        if found is None and time.monotonic() - self._read_at > AGAIN_SECONDS:
+        if found is None:
+            # It may be a moment old; strangers make the keys be read a few times a second at most.
+            await asyncio.sleep(max(0.0, self._read_at + AGAIN_SECONDS - time.monotonic()))
             await self.refresh()
             found = self._live.get(key_id)
         if found is None:
@@ -58,13 +61,17 @@ class Keys:
         async with self._reading:
             if self._read_at < asked:
                 started = time.monotonic()
-                self._live = await asyncio.to_thread(self._read)
+                await asyncio.to_thread(self._read)
                 self._read_at = started
 
-    def _read(self) -> dict[str, tuple[ApiKey, Caller]]:
+    def _read(self) -> None:
         with reading(self._engine) as connection:
+            revision = stored.revision(connection)
+            if revision == self._revision:
+                return
             live = stored.live(connection)
-        return {key.id: (key, Caller(key.id, key.owner, key.role, key.tier)) for key in live}
+        self._live = {key.id: (key, Caller(key.id, key.owner, key.role, key.tier)) for key in live}
+        self._revision = revision
 
     async def flush_used(self) -> None:
         """Store when keys were last used; never on the way of a request."""

@@ -10,6 +10,7 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
 
 from api.logs import logger
 from api.settings import UNLIMITED, ApiSettings
@@ -55,19 +56,28 @@ class Limiter:
         self._tiers = {name: _item(limit) for name, limit in settings.api_tiers.items()}
         self._address = _item(settings.api_ip_limit)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._pool: ConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
         if settings.api_limits_url != "memory":
+            url = settings.api_limits_url
+            self._pool = ConnectionPool.from_url(
+                url.removeprefix("redis+"), socket_timeout=1.0, socket_connect_timeout=1.0
+            )
             storage = RedisStorage(
-                f"async+{settings.api_limits_url}",
+                f"async+{url}",
                 wrap_exceptions=True,
                 implementation="redispy",
                 key_prefix="sevenfold",
-                socket_timeout=1.0,
-                socket_connect_timeout=1.0,
+                connection_pool=self._pool,  # type: ignore[arg-type]
             )
             self._shared = SlidingWindowCounterRateLimiter(storage)
         self._away_until = 0.0
         self.log = logger("limits")
+
+    async def close(self) -> None:
+        """Let the connections to Redis go."""
+        if self._pool is not None:
+            await self._pool.disconnect()
 
     async def of_key(self, tier: str, key_id: str) -> Counted | None:
         """Count a call of a key; a tier that settings no longer name counts as standard."""

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
@@ -20,7 +21,7 @@ from api.middleware.logging import Logging
 from api.middleware.metrics import Measure
 from api.middleware.overload import Overload
 from api.middleware.rate_limit import RateLimit
-from api.problems import invalid
+from api.problems import invalid, of_http
 from api.routes import admin, decisions, docs, keys, service, stored, versions
 from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
@@ -71,9 +72,12 @@ def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
         docs.add_routes(app)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> None:
-        found = [{**item, "loc": item["loc"][1:]} for item in error.errors()]
-        raise invalid(found)  # type: ignore[arg-type]
+    async def _invalid(_: Request, error: RequestValidationError) -> None:
+        raise invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()])
+
+    @app.exception_handler(HTTPException)
+    async def _refused(_: Request, error: HTTPException) -> None:
+        raise of_http(error)
 
 
 def _middleware(app: FastAPI, having: Services) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -58,7 +57,7 @@ def of_http(error: HTTPException) -> Problem:
     return Problem(error.status_code, code, str(error.detail), headers=error.headers)
 
 
-def invalid(found: Sequence[ErrorDetails], inside: str = "") -> Problem:
+def invalid(found: Sequence[Mapping[str, Any]], inside: str = "") -> Problem:
     """422 for fields that are not as expected; ``inside`` is the pointer they are below."""
     errors = [
         {"pointer": inside + pointer(item["loc"]), "detail": str(item["msg"])} for item in found

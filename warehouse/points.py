@@ -19,9 +19,7 @@ from warehouse.database import parse_url
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
-_DAY = (
-    "SELECT as_of, run_id FROM score_days WHERE model = {0} ORDER BY as_of DESC LIMIT 1"
-)
+_DAY = "SELECT as_of, run_id FROM score_days WHERE model = {0} ORDER BY as_of DESC LIMIT 1"
 _ONLINE = (
     "SELECT as_of, data_version, schema_hash, {1} FROM online_features"
     " WHERE model = {0} AND entity = {0}"

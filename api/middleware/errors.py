@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import call as calls
 from api.logs import logger
-from api.problems import Problem, answer, of_http
+from api.problems import Problem, answer
 
 
 class Errors:
@@ -34,8 +33,6 @@ class Errors:
             return
         except Problem as raised:
             problem = raised
-        except HTTPException as raised:
-            problem = of_http(raised)
         except Exception as error:
             self.log.error(
                 "unexpected",

@@ -58,7 +58,7 @@ def root(request: Request) -> Root:
     return Root(
         service="Sevenfold",
         version=app.version,
-        documentation=app.docs_url,
+        documentation="/docs" if app.openapi_url else None,
         endpoints=sorted(
             f"{method.upper()} {path}" for path, item in schema["paths"].items() for method in item
         ),

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ml.models.parts import Identifier, Observation, Reason, Scalar
+from ml.models.parts import Identifier, Observation, Reason, Scalar, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
@@ -24,11 +24,19 @@ class AnomalyDecision(Decision):
 
 
 class AnomalyQuery(Query):
-    """New observations of a known series, or features of a client-like row."""
+    """New observations of a known series, or features of a line or a client's day."""
+
+    model_config = examples(
+        {
+            "series_id": "documents_processed",
+            "observations": [{"observed_at": "2027-01-04", "value": 9000}],
+        },
+        {"features": {"price_own": -6.5, "quantity_own": 0.3}},
+    )
 
     series_id: Identifier | None = None
     observations: list[Observation] | None = Field(None, max_length=5000)
-    features: dict[str, Scalar] | None = None
+    features: dict[str, Scalar] | None = Field(None, max_length=500)
 
     @model_validator(mode="after")
     def _one_way(self) -> "AnomalyQuery":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ml.models.parts import Identifier, Part
+from ml.models.parts import Identifier, Part, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
@@ -30,9 +30,14 @@ class Bound(Part):
 class BudgetQuery(Query):
     """A total to split over the channels; the split sums to it exactly."""
 
+    model_config = examples(
+        {"total": 25000, "periods": 4},
+        {"total": 25000, "periods": 4, "bounds": {"search": {"low": 4000, "high": 9000}}},
+    )
+
     total: Annotated[float, Field(gt=0, le=1e12)]
     periods: int = Field(1, ge=1, le=520, description="Periods that the total is spent over.")
-    bounds: dict[str, Bound] = Field(default_factory=dict)
+    bounds: dict[str, Bound] = Field(default_factory=dict, max_length=200)
 
 
 SPEC = ModelSpec(

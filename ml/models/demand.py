@@ -4,7 +4,7 @@ import datetime
 
 from pydantic import Field, model_validator
 
-from ml.models.parts import Identifier, Observation
+from ml.models.parts import Identifier, Observation, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
@@ -22,6 +22,17 @@ class DemandDecision(Decision):
 
 class DemandQuery(Query):
     """A series the firm knows, or a history of one it does not."""
+
+    model_config = examples(
+        {"series_id": "service:S01", "horizon": 8},
+        {
+            "horizon": 3,
+            "history": [
+                {"observed_at": f"2026-{month:02d}-01", "value": value}
+                for month, value in enumerate((80, 92, 101, 97, 110, 118, 125, 121), start=1)
+            ],
+        },
+    )
 
     series_id: Identifier | None = None
     horizon: int = Field(12, ge=1, le=104)

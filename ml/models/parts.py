@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from ml.models.spec import Query
 
-Scalar = StrictBool | int | float | str | None
+LARGEST = 1e12
+"""Beyond it a number is a mistake, and sums and products of such would no longer be exact."""
+
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Positive = Annotated[float, Field(ge=0, le=LARGEST)]
+Moment = Annotated[
+    str, Field(min_length=8, max_length=40, description="ISO 8601 date or local time.")
+]
+Text = Annotated[str, Field(max_length=1000)]
+Scalar = StrictBool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | Number | Text | None
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def examples(*queries: dict[str, Any]) -> ConfigDict:
+    """Queries that the sample firm answers, for the documentation; a test asks each of them."""
+    return ConfigDict(json_schema_extra={"examples": list(queries)})
 
 
 class Part(BaseModel):
@@ -31,16 +45,24 @@ class Reason(Part):
 class Observation(Part):
     """One dated value of a series."""
 
-    observed_at: str = Field(description="ISO 8601 date or local time.", min_length=8)
-    value: float
+    observed_at: Moment
+    value: Number
 
 
 class ClientQuery(Query):
     """A client the firm knows, or features, or both (the given ones override: a what-if)."""
 
+    model_config = examples(
+        {"client_id": "C0000001"},
+        {"client_id": "C0000001", "features": {"days_since_purchase": 75, "revenue_30d": 0}},
+        {"features": {"revenue_90d": 12000.0, "days_since_purchase": 9, "segment": "mid"}},
+    )
+
     client_id: Identifier | None = None
     features: dict[str, Scalar] | None = Field(
-        None, description="Feature values by name; those not given are stored or missing."
+        None,
+        max_length=500,
+        description="Feature values by name; those not given are stored or missing.",
     )
 
     @model_validator(mode="after")

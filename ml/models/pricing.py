@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ml.models.parts import Identifier, Reason
+from ml.models.parts import Identifier, Reason, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 Price = Annotated[float, Field(gt=0, le=1e9)]
@@ -30,10 +30,15 @@ class PricingDecision(Decision):
 class PricingQuery(Query):
     """A service and segment, with prices to evaluate and guardrails."""
 
+    model_config = examples(
+        {"service_id": "S02", "segment": "mid"},
+        {"service_id": "S02", "segment": "mid", "prices": [90, 100, 110], "max_change": 0.2},
+    )
+
     service_id: Identifier
     segment: Identifier = "all"
     prices: list[Price] = Field(default_factory=list, max_length=200)
-    unit_cost: float | None = Field(None, ge=0)
+    unit_cost: float | None = Field(None, ge=0, le=1e9)
     min_price: Price | None = None
     max_price: Price | None = None
     max_change: float | None = Field(

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ml.models.parts import Identifier, Part
+from ml.models.parts import Identifier, Moment, Number, Part, Positive, Text, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
@@ -28,11 +28,11 @@ class LineInput(Part):
     line_id: Identifier = "given"
     client_id: Identifier
     service_id: Identifier
-    issued_on: str
-    quantity: float
-    unit_price: float = Field(ge=0)
-    amount: float | None = None
-    invoice_id: str | None = None
+    issued_on: Moment
+    quantity: Number
+    unit_price: Positive
+    amount: Number | None = None
+    invoice_id: Text | None = None
 
 
 class WorkInput(Part):
@@ -41,25 +41,45 @@ class WorkInput(Part):
     entry_id: Identifier = "given"
     client_id: Identifier
     service_id: Identifier
-    worked_on: str
-    quantity: float
-    cost: float | None = None
+    worked_on: Moment
+    quantity: Number
+    cost: Number | None = None
     billable: bool = True
-    line_id: str | None = None
+    line_id: Text | None = None
 
 
 class RateInput(Part):
     """A contracted price that holds for the item given."""
 
     service_id: Identifier
-    client_id: str | None = None
-    valid_from: str
-    unit_price: float = Field(ge=0)
-    valid_to: str | None = None
+    client_id: Text | None = None
+    valid_from: Moment
+    unit_price: Positive
+    valid_to: Moment | None = None
 
 
 class RevenueLeakQuery(Query):
     """A line or a work entry that is not stored, with the rates and lines around it."""
+
+    model_config = examples(
+        {
+            "line": {
+                "client_id": "C0000001",
+                "service_id": "S01",
+                "issued_on": "2026-06-15",
+                "quantity": 8,
+                "unit_price": 0,
+            }
+        },
+        {
+            "work_entry": {
+                "client_id": "C0000001",
+                "service_id": "S01",
+                "worked_on": "2026-03-02",
+                "quantity": 6.5,
+            }
+        },
+    )
 
     line: LineInput | None = None
     work_entry: WorkInput | None = None

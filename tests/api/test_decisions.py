@@ -22,7 +22,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
-    assert {"type", "title", "status", "detail", "code"} <= set(body)
+    assert body.get("request_id") == answer.headers["x-request-id"]
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= set(body)
     assert (body["status"], body["code"]) == (status, code)
     assert body["type"].endswith(f"#{code}")
     for secret in ("Traceback", "SELECT", ".py", "/home", "/tmp"):
@@ -69,22 +70,26 @@ def test_a_cursor_of_a_replaced_day_has_expired(client: httpx.Client, workspace:
     [
         ({"colour": "red"}, "colour"),
         ({"active.between": "1"}, "active.between"),
-        ({"expected_revenue.gt": "much"}, "expected_revenue"),
+        ({"expected_revenue.gt": "much"}, "expected_revenue.gt"),
         ({"as_of": "yesterday"}, "as_of"),
         ({"limit": "0"}, "limit"),
         ({"limit": "1001"}, "limit"),
-        ({"cursor": "nonsense"}, ""),
-        ({"sort": "colour"}, ""),
-        ({"sort": "reasons"}, ""),
-        ({"reasons": "x"}, ""),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"sort": "colour"}, "sort"),
+        ({"sort": "reasons"}, "sort"),
+        ({"reasons": "x"}, "reasons"),
+        ({"active": "perhaps"}, "active"),
+        ({"expected_revenue": "nan"}, "expected_revenue"),
+        ({"expected_revenue.lt": "-inf"}, "expected_revenue.lt"),
+        ({"scored_at.ge": "noon"}, "scored_at.ge"),
+        ({"buyer_id": "a\0b"}, "buyer_id"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(
     client: httpx.Client, params: dict[str, str], named: str
 ) -> None:
     body = problem(client.get(LATEST, params=params), 422, "invalid_request")
-    if named:
-        assert [error["pointer"] for error in body["errors"]] == [f"/{named}"]
+    assert [error["pointer"] for error in body["errors"]] == [f"/{named}"]
 
 
 def test_the_same_decisions_are_not_sent_twice(client: httpx.Client, workspace: Workspace) -> None:
@@ -136,7 +141,7 @@ def test_every_model_refuses_unknown_fields_by_name(client: httpx.Client, route:
         ('{"revenue_30d": "much"}', "/revenue_30d"),
         ('{"client_id": 7}', "/client_id"),
         ("[]", ""),
-        ("{", "/1"),
+        ("{", ""),
         ("", ""),
     ],
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
 from api.main import create_app
+from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
 from ml.models import default_registry
+from tests.api.conftest import UNLIMITED, bearing, key_maker
 from tests.api.test_decisions import problem
 from tests.http_server import serving
 from tests.lifecycle.conftest import Life
-from tests.models.eighth import EIGHTH
 from tests.small_firm import Firm
 
 ROUTES = [spec.route for spec in default_registry().values()]
@@ -65,36 +68,56 @@ def test_a_wrong_method_says_which_are_allowed(client: httpx.Client) -> None:
     assert answer.headers["allow"] == "GET"
 
 
-def test_before_the_first_ingestion_everything_answers(life_empty: Workspace) -> None:
-    with serving(create_app(life_empty)) as client:
+def test_before_the_first_ingestion_everything_answers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    life = Life(Firm(tmp_path_factory.mktemp("empty")))
+    workspace = life.on(registry=default_registry())
+    with serving(create_app(workspace, UNLIMITED)) as client:
+        client.headers.update(bearing(key_maker(workspace)()))
         assert client.get("/api/health").json()["models"]["churn"] == "no_champion"
         [first, *_] = client.get("/api/models").json()["items"]
         assert first["status"] == "no data yet"
         problem(client.get("/api/churn/latest"), 404, "not_scored")
-
-
-@pytest.fixture
-def life_empty(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    life = Life(Firm(tmp_path_factory.mktemp("empty")))
-    return life.on(registry=default_registry())
-
-
-def test_a_damaged_champion_is_named_and_an_unexpected_error_shows_nothing_inside(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ml.lifecycle.training import promote_if_passed, train
-
-    life = Life(Firm(tmp_path_factory.mktemp("damaged")))
-    workspace = life.ingested()
-    train(workspace, EIGHTH, "run-1")
-    promote_if_passed(workspace, EIGHTH, "me")
-    champion = workspace.champion(EIGHTH)
-    assert champion is not None
-    (champion.folder / "fitted" / "weights.json").write_text("[1, 2, 3]")
-    with serving(create_app(workspace)) as client:
-        answer = client.post("/api/repeat-orders", json={"revenue_30d": 10})
-        problem(answer, 503, "artifact_damaged")
-        assert client.get("/api/health").json()["models"]["repeat_orders"] == "artifact_damaged"
-        monkeypatch.setattr("api.routes.service.model_summary", lambda *_: 1 / 0)
-        problem(client.get("/api/models"), 500, "internal_error")
+        problem(client.post("/api/churn", json={"client_id": "x"}), 503, "no_champion")
+        problem(client.get("/api/predictions?client_id=x"), 404, "unknown_entity")
     life.close()
+
+
+def test_an_unexpected_error_shows_nothing_inside(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.routes.service.model_summary", lambda *_: 1 / 0)
+    body = problem(client.get("/api/models"), 500, "internal_error")
+    assert body["request_id"] in body["detail"]
+    assert "ZeroDivision" not in str(body)
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(client: httpx.Client) -> None:
+    kept = client.get("/api/health/live", headers={"X-Request-ID": "trace-1234.abc"})
+    assert kept.headers["x-request-id"] == "trace-1234.abc"
+    for strange in ("short", "x" * 200, "new line", "{inject}"):
+        answer = client.get("/api/health/live", headers={"X-Request-ID": strange})
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+def test_every_answer_has_security_headers(client: httpx.Client) -> None:
+    for path in ("/api/models", "/nowhere", "/docs"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "access-control-allow-origin" not in headers
+
+
+def test_other_origins_may_call_where_settings_allow_them(workspace: Workspace) -> None:
+    settings = ApiSettings(api_cors_origins=["https://desk.example"], api_docs=False)
+    with serving(create_app(workspace, settings)) as client:
+        asked = {"Origin": "https://desk.example", "Access-Control-Request-Method": "POST"}
+        allowed = client.options("/api/churn", headers=asked)
+        assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
+        stranger = client.get("/api/health", headers={"Origin": "https://other.example"})
+        assert "access-control-allow-origin" not in stranger.headers
+        for path in ("/docs", "/openapi.json", "/docs/errors"):
+            problem(client.get(path), 404, "not_found")
+        assert client.get("/").json()["documentation"] is None

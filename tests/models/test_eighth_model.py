@@ -17,6 +17,7 @@ from ml.lifecycle.workspace import Workspace
 from ml.models import Registry, default_registry
 from orchestration.definitions import build_definitions
 from orchestration.jobs import INGEST, daily_job_name, training_job_name
+from tests.api.conftest import UNLIMITED, bearing, key_maker
 from tests.http_server import serving
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
@@ -67,7 +68,8 @@ def _there(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
 
 @pytest.fixture(scope="module")
 def client(workspace: Workspace) -> Iterator[httpx.Client]:
-    with serving(create_app(workspace)) as client:
+    with serving(create_app(workspace, UNLIMITED)) as client:
+        client.headers.update(bearing(key_maker(workspace)()))
         yield client
 
 

@@ -142,7 +142,7 @@ def champions(connection: Connection) -> dict[str, str | None]:
     """The version that the log's last word names for each model; None after a rollback to none."""
     last = select(func.max(promotions.c.id)).group_by(promotions.c.model)
     query = select(promotions.c.model, promotions.c.version).where(promotions.c.id.in_(last))
-    return {model: version for model, version in connection.execute(query)}
+    return {row.model: row.version for row in connection.execute(query)}
 
 
 def champion_on(
