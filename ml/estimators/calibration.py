@@ -16,6 +16,7 @@ import numpy as np
 from ml.estimators.isotonic import centred_isotonic, strictly
 
 _FAR = 60.0  # log-odds beyond any model's
+_CERTAIN = 36.0  # log-odds beyond which a float cannot tell a probability from 1
 _LEAST_CLASS = 200  # rows of the rarer outcome before the shape is corrected
 _PRIOR = 50.0  # rows of Platt's opinion in each bin
 
@@ -73,8 +74,8 @@ class Calibration:
 
 
 def expit(log_odds: np.ndarray) -> np.ndarray:
-    """Probability of log-odds, without overflow."""
-    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -500.0), 500.0)))
+    """Probability of log-odds, never 0 or 1."""
+    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -_CERTAIN), _CERTAIN)))
 
 
 def _platt(margin: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -54,7 +54,6 @@ class AnomalyServing(Serving):
             given.append(
                 moment("observed_at", item.observed_at, "observations", place, "observed_at")
             )
-            require_number("value", item.value, "observations", place, "value")
         past = asked.stored or {"observed_at": (), "value": ()}
         times = np.array(past["observed_at"], dtype="datetime64[us]")
         before = times < np.datetime64(min(given), "us")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ml.serving.base import Answer, Asked, Features, QueryError
-from ml.serving.checks import moment, pointer, require_number
+from ml.serving.checks import moment, pointer
 from ml.serving.fitting import FittingServing
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ class DemandServing(FittingServing):
 
         for place, item in enumerate(query.history):
             moment("observed_at", item.observed_at, "history", place, "observed_at")
-            require_number("value", item.value, "history", place, "value")
         rows = pd.DataFrame(
             {
                 "series_id": query.series_id or "given",

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml.methods.price_rules import Bounds, Row, decided, entity, load_prices
 from ml.serving.base import Answer, Asked, Features, QueryError, Serving
-from ml.serving.checks import pointer, require_number
+from ml.serving.checks import pointer
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class PricingServing(Serving):
         given = [name for name in _GIVEN if getattr(query, name) is not None]
         row = dict(asked.stored)
         if query.unit_cost is not None:
-            require_number("unit_cost", query.unit_cost, "unit_cost")
             row["unit_cost"] = query.unit_cost
         bounds = Bounds(
             query.max_change or self.settings.max_price_change, query.min_price, query.max_price

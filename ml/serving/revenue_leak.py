@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ml.serving.base import Answer, Asked, Features
-from ml.serving.checks import moment, require_number
+from ml.serving.checks import moment
 from ml.serving.fitting import FittingServing
 
 _LINE_FIELDS = (
     *("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price", "amount"),
     "invoice_id",
 )
-_NUMBERS = ("quantity", "unit_price", "amount", "cost")
 _DAYS = ("issued_on", "worked_on", "valid_from", "valid_to")
 
 
@@ -55,7 +54,7 @@ class RevenueLeakServing(FittingServing):
 
 
 def _check(query: Any) -> None:
-    """Days must be days and numbers of a size that can be meant; QueryError says which is not."""
+    """Days must be days; QueryError says which is not."""
     parts: list[tuple[tuple[str | int, ...], Any]] = [
         (("line",), query.line),
         (("work_entry",), query.work_entry),
@@ -64,7 +63,5 @@ def _check(query: Any) -> None:
     ]
     for where, part in parts:
         for name, value in () if part is None else part:
-            if name in _NUMBERS:
-                require_number(name, value, *where, name)
             if name in _DAYS and value is not None:
                 moment(name, value, *where, name)
