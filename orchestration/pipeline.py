@@ -167,7 +167,10 @@ def _execute(
     instance: dg.DagsterInstance,
     partition: date | None = None,
 ) -> None:
-    """Run a model's job here; raises StoppedError for a stated failure, else RunFailedError."""
+    """Run a model's job here; raises StoppedError for a stated failure, else RunFailedError.
+
+    KeyboardInterrupt where it was interrupted.
+    """
     result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition.isoformat() if partition else None,
@@ -181,6 +184,9 @@ def _execute(
     if told is not None:
         raise StoppedError(told.description, bool(told.metadata[TO_MEND].value))
     cause = failure.error.cause or failure.error
+    if dg.DagsterExecutionInterruptedError.__name__ in (cause.cls_name, failure.error.cls_name):
+        # Whoever stops the command means all of it, not the model it was at.
+        raise KeyboardInterrupt
     raise RunFailedError(
         f"{cause.message.strip()} (an error of Sevenfold, not of your data: its trace is with the"
         f" Dagster run {result.run_id[:8]} in the UI)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,11 +128,31 @@ def test_bad_data_stop_the_model_and_not_the_run(life: Life) -> None:
     assert not step.failed
 
 
+class InterruptedMethod(RepeatOrderMethod):
+    """Somebody presses Ctrl-C while it learns."""
+
+    def learn(self, data: Any, as_of: date) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return super().learn(data, as_of)
+
+
 class BrokenMethod(RepeatOrderMethod):
     """The eighth model's method with a mistake in it."""
 
     def backtest(self, *args: Any, **kwargs: Any) -> Judged | None:
         raise ZeroDivisionError("division by zero")
+
+
+def test_an_interrupt_stops_the_whole_run_and_not_only_the_model_it_was_at(life: Life) -> None:
+    stopped = replace(EIGHTH, name="stopped_at", method=f"{__name__}:InterruptedMethod")
+    registry = Registry([stopped, EIGHTH])
+    life.firm.export()
+    workspace = life.on(registry=registry)
+    prepare_dagster_home(workspace.settings)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(workspace, list(registry.values()), None, lambda _: None)
+    with reading(workspace.engine) as connection:
+        assert models.versions(connection, EIGHTH.name) == []
 
 
 def test_a_model_that_fails_is_a_row_of_its_own_and_the_others_go_on(life: Life) -> None:
