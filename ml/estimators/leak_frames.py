@@ -131,29 +131,3 @@ def first_places(ids: pd.Series, among: pd.Index) -> np.ndarray:
     out = np.full(len(among), -1)
     out[which[at][::-1]] = at[::-1]  # of several the first is written last
     return out
-
-
-def among_remembered(
-    given: pd.DataFrame, kept: pd.DataFrame, key: str
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows given with the remembered ones of other ids, and where the given stand in that.
-
-    What lies on one day is compared in the order of the rows. So a few given ones take the places
-    that they had among many remembered, and one row alone finds what it found among all.
-    """
-    number, ids = pd.factorize(kept[key])
-    at = places(given[key], ids)
-    again = np.zeros(len(ids) + 1, dtype=bool)  # the last one: of rows not remembered
-    again[at] = True
-    left = np.nonzero(~again[number])[0]
-    if not len(left):
-        return given, np.arange(len(given))
-    context = pd.concat([given, kept.iloc[left]], ignore_index=True)
-    if len(given) >= len(left):
-        return context, np.arange(len(given))
-    first = np.full(len(ids) + 1, len(kept))
-    first[number[::-1]] = np.arange(len(kept))[::-1]
-    order = np.argsort(np.r_[first[at], left], kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return context.iloc[order].reset_index(drop=True), place[: len(given)]

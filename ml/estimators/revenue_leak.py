@@ -14,7 +14,6 @@ from ml.estimators.leak_credits import CreditHabits, credit_view, double_probabi
 from ml.estimators.leak_evidence import corrections, credit_evidence, price_evidence, work_evidence
 from ml.estimators.leak_frames import (
     CORRECTS_ENTRY,
-    among_remembered,
     days_of,
     places,
     plain_lines,
@@ -22,6 +21,7 @@ from ml.estimators.leak_frames import (
     plain_work,
 )
 from ml.estimators.leak_groups import Codes, Names, coded
+from ml.estimators.leak_memory import LeakMemory
 from ml.estimators.leak_prices import PriceBook, PriceView
 from ml.estimators.leak_ranker import Examples, PriceRanker
 from ml.estimators.leak_rates import RateBook
@@ -29,7 +29,6 @@ from ml.estimators.leak_work import BillingHabits, fit_billing, work_price, work
 
 KINDS = ("none", "unbilled", "underbilled", "zero_price", "double_credit")
 _NONE, _UNBILLED, _UNDERBILLED, _ZERO, _DOUBLE = range(5)
-_LINE_STATE = ["line_id", "client_id", "service_id", "invoice_id", "day", "quantity", "unit_price"]
 
 
 class LeakDetector:
@@ -73,19 +72,12 @@ class LeakDetector:
         self.credit_habits_ = fit_habits(codes)
         entries = None if work is None else plain_work(work)
         self.billing_habits_ = fit_billing(entries, plain)
-        self.work_memory_ = None if entries is None else self._latest(entries)
         # The sorted lines are let go before the booster learns.
         examples = Examples.of(_book(codes, RateBook.of(table, names)), self.seed)
         self.ranker_ = PriceRanker.fit(examples, self.seed)
         self.rates_ = table
-        self.memory_ = self._latest(plain[_LINE_STATE])
+        self.memory_ = LeakMemory.of(plain, entries, self.memory)
         return self
-
-    def _latest(self, items: pd.DataFrame) -> pd.DataFrame:
-        """The newest items, as many as the memory holds, in the order given."""
-        by_day = np.argsort(items["day"].to_numpy(), kind="stable")
-        latest = np.sort(by_day[max(len(by_day) - self.memory, 0) :])
-        return items.iloc[latest].reset_index(drop=True)
 
     def score(
         self,
@@ -108,7 +100,7 @@ class LeakDetector:
         given = plain_lines(lines)
         table = self.rates_ if rates is None else plain_rates(rates)
         entries = None if work is None else plain_work(work)
-        context, where = self._with_memory(given, entries)
+        context, where = self.memory_.beside_lines(given, entries)
         codes, names = coded(context)
         first = None if since is None else int(days_of(pd.Series([since]))[0])
         asked = _since(given["day"].to_numpy(), first)
@@ -117,7 +109,7 @@ class LeakDetector:
         if work is None or entries is None:
             return part
         asked = _since(entries["day"].to_numpy(), first)
-        entries, where = self._with_remembered_work(entries)
+        entries, where = self.memory_.beside_work(entries)
         other = self._work(entries, context, codes, names, where[asked], table, evidence)
         other.insert(1, "entry_id", work["entry_id"].iloc[asked].to_numpy())
         both = {"line_id": part, "entry_id": other}
@@ -140,11 +132,9 @@ class LeakDetector:
             "ranker": None if self.ranker_ is None else self.ranker_.save(folder),
         }  # fmt: skip
         (folder / "leaks.json").write_text(json.dumps(state, indent=1, sort_keys=True))
-        self.memory_.to_parquet(folder / "memory.parquet", index=False)
+        self.memory_.save(folder)
         if self.rates_ is not None:
             self.rates_.to_parquet(folder / "rates.parquet", index=False)
-        if self.work_memory_ is not None:
-            self.work_memory_.to_parquet(folder / "work.parquet", index=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -155,39 +145,14 @@ class LeakDetector:
         detector.billing_habits_ = BillingHabits(**state["billing"])
         ranker = state["ranker"]
         detector.ranker_ = None if ranker is None else PriceRanker.load(folder, ranker)
-        detector.memory_ = pd.read_parquet(folder / "memory.parquet")
+        detector.memory_ = LeakMemory.load(folder)
         rates = folder / "rates.parquet"
         detector.rates_ = pd.read_parquet(rates) if rates.exists() else None
-        work = folder / "work.parquet"  # versions from before entries were remembered have none
-        detector.work_memory_ = pd.read_parquet(work) if work.exists() else None
         return detector
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "memory_"):
             raise ValueError("LeakDetector is not fitted: call fit(lines, rates, work) first")
-
-    def _with_memory(
-        self, given: pd.DataFrame, work: pd.DataFrame | None
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        """The lines given with the remembered ones that they are compared with, and their places:
-        those of their clients and services, and where credits are among them, all."""
-        kept = self.memory_
-        if not (given["quantity"] < 0).any():
-            near = np.zeros(len(kept), dtype=bool)
-            for name in ("client_id", "service_id"):
-                asked = [frame[name] for frame in (given, work) if frame is not None]
-                near |= places(kept[name], pd.Index(pd.concat(asked).unique())) >= 0
-            kept = kept[near]
-        return among_remembered(given, kept, "line_id")
-
-    def _with_remembered_work(self, given: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-        """The entries given with the remembered ones of their clients, and their places: another
-        entry's line may hold this one too."""
-        kept = self.work_memory_
-        if kept is None:
-            return given, np.arange(len(given))
-        near = places(kept["client_id"], pd.Index(given["client_id"].unique())) >= 0
-        return among_remembered(given, kept[near], "entry_id")
 
     def _lines(
         self,
@@ -273,7 +238,7 @@ class LeakDetector:
         evidence: bool,
     ) -> pd.DataFrame:
         day = entries["day"].to_numpy()
-        known = (day, codes.day, self.memory_["day"].to_numpy())
+        known = (day, codes.day, self.memory_.lines["day"].to_numpy())
         last = [int(days.max()) for days in known if len(days)]
         names = names.with_those_of(entries)
         client, service = names.codes(entries["client_id"], entries["service_id"])
