@@ -6,9 +6,10 @@ values. Columns are matched by name, never by position.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,22 +67,40 @@ class TabularEncoder:
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Plain values by name, one mapping a row, as :meth:`transform` has them of a DataFrame.
 
-        A name that is not there counts as missing. Raises ValueError on text in a column of
-        numbers.
+        A name that is not there counts as missing. Raises ValueError on what is no number
+        in a column of numbers.
         """
-        matrix = np.empty((len(rows), len(self.columns)))
-        for at, values in enumerate(rows):
-            cells = list(map(values.get, self.columns))
+        found = []
+        for values in rows:
+            try:
+                cells = list(self._cells(values))
+            except KeyError:
+                cells = list(map(values.get, self.columns))
             for position, codes in self._codes.items():
                 value = cells[position]
                 cells[position] = None if value is None else codes.get(str(value))
-            if str in set(map(type, cells)):
-                wrong = next(i for i, cell in enumerate(cells) if isinstance(cell, str))
-                raise ValueError(
-                    f"column {self.columns[wrong]!r} was numeric when fitted, now {cells[wrong]!r}"
-                )
-            matrix[at] = cells
-        return matrix
+            found.append(cells)
+        try:
+            matrix = np.array(found, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise self._wrong(found) from error
+        return matrix.reshape(len(rows), len(self.columns))
+
+    def _wrong(self, rows: Sequence[Sequence[Any]]) -> ValueError:
+        """Names the first value that is no number."""
+        for cells in rows:
+            for name, cell in zip(self.columns, cells, strict=True):
+                if cell is not None and not isinstance(cell, int | float):
+                    return ValueError(f"column {name!r} was numeric when fitted, now {cell!r}")
+        raise AssertionError("every value is a number")
+
+    @cached_property
+    def _cells(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+        """All values of a row at once; KeyError where one is not there."""
+        first, *others = self.columns
+        if not others:
+            return lambda values: (values[first],)
+        return itemgetter(*self.columns)
 
     @cached_property
     def _codes(self) -> dict[int, dict[str, int]]:

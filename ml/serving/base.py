@@ -53,11 +53,13 @@ class Serving(ABC):
     Modules of this package import numpy, msgspec and the standard library alone, so that a server
     starts fast and stays small. ``fits`` says that answering fits or loads more than that (pandas,
     a forecaster): then the server lets a worker process do it, with a time limit of its own.
-    ``reads_by_name`` says that stored features are looked up by name, so that others beside them
-    do no harm.
+    ``instant`` says that a bare answer takes less than a millisecond, so that other requests may
+    wait for it. ``reads_by_name`` says that stored features are looked up by name, so that others
+    beside them do no harm.
     """
 
     fits: ClassVar[bool] = False
+    instant: ClassVar[bool] = True
     reads_by_name: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
