@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool
 
 from api.logs import logger
 from api.settings import UNLIMITED, ApiSettings
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 AGAIN_SECONDS = 5.0
 """How long a Redis that failed is left alone."""
@@ -59,6 +62,9 @@ class Limiter:
         self._pool: ConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
         if settings.api_limits_url != "memory":
+            from limits.aio.storage import RedisStorage
+            from redis.asyncio import ConnectionPool
+
             url = settings.api_limits_url
             self._pool = ConnectionPool.from_url(
                 url.removeprefix("redis+"), socket_timeout=1.0, socket_connect_timeout=1.0

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -125,6 +124,8 @@ def upsert(
     """Insert the rows; where the unique ``key`` exists, the other given columns are replaced."""
     if not rows:
         return
+    from sqlalchemy.dialects import postgresql, sqlite
+
     dialect = postgresql if is_postgres(connection) else sqlite
     statement = dialect.insert(table)
     rest = {name: statement.excluded[name] for name in rows[0] if name not in key}

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import FastAPI
-from markdown_it import MarkdownIt
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -95,6 +94,8 @@ def _page(text: str) -> HTMLResponse:
 
 @cache
 def _rendered(title: str, text: str) -> str:
+    from markdown_it import MarkdownIt  # nobody reads guides while a server starts
+
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     # Headings get anchors, so that a problem's `type` leads to its code.
     body = re.sub(

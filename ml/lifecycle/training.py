@@ -82,7 +82,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         "baseline": dict(comparison.baseline),
         "judged_on": comparison.basis,
         "gate": asdict(gate),
-        "format": method.format,
+        "format": spec.format,
         "lock_hash": lock_hash(),
     }
 

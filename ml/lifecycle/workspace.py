@@ -135,12 +135,11 @@ class Workspace:
 
     def require_format(self, spec: ModelSpec, artifact: Artifact) -> None:
         """Refuse a version whose files today's code cannot read."""
-        method = self.method(spec)
-        written = method.format_of(artifact.fitted_folder, artifact.manifest.get("format", 1))
-        if written != method.format:
+        written = artifact.manifest.get("format", 1)
+        if written != spec.format:
             raise OtherFormatError(
                 f"Version {artifact.version} was written by another Sevenfold (format {written} of"
-                f" its files, today's is {method.format}): train again with `sevenfold run --train"
+                f" its files, today's is {spec.format}): train again with `sevenfold run --train"
                 f" --models {spec.route}`."
             )
 

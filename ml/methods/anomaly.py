@@ -40,8 +40,6 @@ SUBJECT = ["subject_kind", "subject_id", "observed_at"]
 class AnomalyMethod(Method):
     """Scores by each subject's own past; the day's highest within the budget are alerts."""
 
-    format = 2
-
     def learn(self, data: Snapshot, as_of: date) -> FittedAnomaly:
         from ml.estimators.anomaly import SeriesDetector
 

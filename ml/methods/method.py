@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -67,13 +67,7 @@ class Value:
 
 
 class Method(ABC):
-    """How one kind of model learns, decides and is judged.
-
-    ``format`` numbers the files that ``Fitted.save`` writes: it rises when they change in a way
-    that ``load`` cannot follow, so that versions from before are refused in words.
-    """
-
-    format: ClassVar[int] = 1
+    """How one kind of model learns, decides and is judged."""
 
     def __init__(self, spec: ModelSpec, settings: MlSettings | None = None) -> None:
         self.spec = spec
@@ -89,10 +83,6 @@ class Method(ABC):
     @abstractmethod
     def load(self, folder: Path) -> Fitted:
         """What ``Fitted.save`` wrote."""
-
-    def format_of(self, folder: Path, stamped: int) -> int:
-        """The format of a version's files, where the number stamped on it does not say it all."""
-        return stamped
 
     @abstractmethod
     def inputs(self, data: Snapshot, days: Sequence[date]) -> Mapping[date, Frames]:

@@ -37,18 +37,11 @@ class PricingMethod(Method):
     Recommends only where the evidence is not thin.
     """
 
-    format = 2
-
     def learn(self, data: Snapshot, as_of: date) -> FittedPrices:
         return evidence_in(data).learn(data, as_of)
 
     def load(self, folder: Path) -> FittedPrices:
         return (QuotesEvidence() if quoted(folder) else LinesEvidence()).load(folder)
-
-    def format_of(self, folder: Path, stamped: int) -> int:
-        # From 1 to 2 only the files of quotes changed; those of lines are as they were.
-        changed = quoted(folder) and not (folder / "win_slopes.json").is_file()
-        return stamped if changed else max(stamped, 2)
 
     def inputs(self, data: Snapshot, days: Sequence[date]) -> dict[date, Frames]:
         return {day: {"prices": evidence_in(data).prices(data, day)} for day in days}

@@ -55,6 +55,7 @@ SPEC = ModelSpec(
     needs=(frozenset({"invoice_lines"}), frozenset({"series"})),
     uses=frozenset({"invoice_lines", "series", "invoices", "clients", "work_entries", "quotes"}),
     horizon_days=30,
+    format=2,
     method="ml.methods.anomaly:AnomalyMethod",
     serving="ml.serving.anomaly:AnomalyServing",
     estimator="ml.estimators.anomaly:SeriesDetector",

@@ -62,6 +62,7 @@ SPEC = ModelSpec(
     needs=(frozenset({"invoice_lines"}), frozenset({"quotes"})),
     uses=frozenset({"invoice_lines", "quotes", "clients", "services", "rates"}),
     horizon_days=90,
+    format=2,
     method="ml.methods.pricing:PricingMethod",
     serving="ml.serving.pricing:PricingServing",
     estimator="ml.estimators.pricing:PriceResponse",

@@ -67,7 +67,9 @@ class ModelSpec:
     there. ``method``, ``serving`` and ``estimator`` are ``"module:Class"``, imported when first
     used, so that reading a spec loads neither pandas nor LightGBM. ``metrics`` names, for each
     reported metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
-    (``-column`` for descending); ``picture`` says how they are drawn.
+    (``-column`` for descending); ``picture`` says how they are drawn. ``format`` numbers the files
+    that a training saves: it rises when they change in a way that loading cannot follow, so that
+    versions from before are refused in words.
     """
 
     name: str
@@ -90,6 +92,7 @@ class ModelSpec:
     Query: type[Query]
     Decision: type[Decision]
     owner: str = "team:sevenfold"
+    format: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.refusals import OtherColumnsError, OtherFormatError
 from tests.lifecycle.conftest import Life
-from tests.models.eighth import EIGHTH, MonthlyRate, RepeatOrderMethod
+from tests.models.eighth import EIGHTH, MonthlyRate
 from tests.small_firm import LAST
 
 
@@ -61,18 +62,18 @@ def test_a_champion_that_cannot_decide_any_more_is_replaced_by_one_that_can(
 
 
 def test_a_version_with_files_of_another_format_is_named_and_replaced(
-    scored: Life, monkeypatch: pytest.MonkeyPatch
+    scored: Life,
 ) -> None:
-    monkeypatch.setattr(RepeatOrderMethod, "format", 2)
+    newer = replace(EIGHTH, format=2)
     told = r"repeat_orders-\S+ was written by another Sevenfold \(format 1 .* is 2\).*run --train"
     with pytest.raises(OtherFormatError, match=told):
-        score(scored.on(), EIGHTH, [LAST], "run-3")
+        score(scored.on(), newer, [LAST], "run-3")
     with pytest.raises(OtherFormatError, match=told):
-        replay(scored.on(), EIGHTH, "c07", LAST, {})
+        replay(scored.on(), newer, "c07", LAST, {})
     later = scored.ingested(LAST.replace(month=8))
-    trained = train(later, EIGHTH, "run-4")
-    assert promote_if_passed(later, EIGHTH, "me").champion == trained.version
-    score(later, EIGHTH, [LAST.replace(month=8)], "run-5")
+    trained = train(later, newer, "run-4")
+    assert promote_if_passed(later, newer, "me").champion == trained.version
+    score(later, newer, [LAST.replace(month=8)], "run-5")
 
 
 def test_a_damaged_champion_is_refused_and_replaced(scored: Life) -> None:

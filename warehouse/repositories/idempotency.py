@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from warehouse.database import is_postgres, utc_now
 from warehouse.tables import idempotency_keys
@@ -80,6 +79,8 @@ def begin(
         "created_at": now,
         "finished_at": None,
     }
+    from sqlalchemy.dialects import postgresql, sqlite
+
     dialect = postgresql if is_postgres(connection) else sqlite
     table = _TABLE.c
     claim = dialect.insert(_TABLE).values(**where, **fresh).on_conflict_do_nothing()

@@ -9,8 +9,6 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from warehouse.bulk import replace_partition
-from warehouse.jsontext import json_texts
 from warehouse.repositories.rows import record
 from warehouse.tables import online_features
 
@@ -47,6 +45,10 @@ def replace_if_newest(
     connection: Connection, model: str, as_of: date, data_version: str, batch: OnlineBatch
 ) -> bool:
     """Replace the model's features unless newer ones are stored; says whether it did."""
+    # Servers read features, and do without pyarrow, which only writing needs.
+    from warehouse.bulk import replace_partition
+    from warehouse.jsontext import json_texts
+
     there = newest_as_of(connection, model)
     if there is not None and as_of < there:
         return False
