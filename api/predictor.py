@@ -41,7 +41,7 @@ class Predictor:
         try:
             if champion.serving is None:
                 found = await self._fitted(spec, champion, asked, reasons)
-            elif reasons:
+            elif reasons or not champion.serving.instant:
                 # Contributions take many times a bare decision; other requests go on meanwhile.
                 found = await asyncio.to_thread(champion.serving.answer, asked, True)
             else:

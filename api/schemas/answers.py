@@ -99,10 +99,20 @@ def batch_answer_schema(spec: ModelSpec, answer: type[BaseModel]) -> type[BaseMo
 
 
 def page_schema(spec: ModelSpec) -> type[BaseModel]:
-    """A page of stored decisions."""
+    """A page of stored decisions.
+
+    Their fields have the types of the Decision, and none of its bounds: what is stored is shown.
+    """
     name = _short(spec)
     fields: dict[str, Any] = {
-        field: (info.annotation, None if not info.is_required() else ...)
+        field: (
+            info.annotation,
+            Field(
+                ... if info.is_required() else None,
+                description=info.description,
+                json_schema_extra=info.json_schema_extra,
+            ),
+        )
         for field, info in spec.Decision.model_fields.items()
     }
     row = create_model(f"Stored{name}", __base__=Stored, **fields)

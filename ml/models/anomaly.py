@@ -14,7 +14,11 @@ class AnomalyDecision(Decision):
 
     subject_kind: Literal["series", "client", "line"]
     subject_id: Identifier
-    observed_at: datetime.datetime
+    observed_at: datetime.datetime = Field(
+        # Not `date-time`: that is an instant, with its zone.
+        json_schema_extra={"format": "date-time-local"},
+        description="Local time, as the source has it.",
+    )
     value: float | None
     expected_low: float | None
     expected_high: float | None

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    StrictBool,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ml.models.spec import Query
 
@@ -17,7 +26,27 @@ Moment = Annotated[
     str, Field(min_length=8, max_length=40, description="ISO 8601 date or local time.")
 ]
 Text = Annotated[str, Field(max_length=1000)]
-Scalar = StrictBool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | Number | Text | None
+
+
+def _one_error(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """A union that says once what it takes, at the place of the value.
+
+    Else each alternative would say why it is not this one, at a place named after itself.
+    """
+    schema: Any = handler(source)
+    union = schema["schema"] if schema["type"] == "nullable" else schema
+    union["custom_error_type"] = "scalar"
+    union["custom_error_message"] = (
+        f"Input should be a number from {-LARGEST:,.0f} to {LARGEST:,.0f}, a text of at most 1,000"
+        " characters, true, false or null"
+    )
+    return schema
+
+
+Scalar = Annotated[
+    StrictBool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | Number | Text | None,
+    GetPydanticSchema(_one_error),
+]
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -36,7 +65,7 @@ class Reason(Part):
     """Why: one input, its value, and how far it moved the decision."""
 
     feature: str
-    value: Scalar = None
+    value: StrictBool | int | float | str | None = None
     contribution: float = Field(
         description="In the model's own unit: log-odds for a probability, money for a margin."
     )

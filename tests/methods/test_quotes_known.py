@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.artifacts import Artifact
 from ml.lifecycle.workspace import Workspace
 from ml.methods import quotes_data
 from ml.methods.pricing import PricingMethod
 from ml.models import default_registry
-from ml.refusals import NotEnoughDataError, OtherFormatError
+from ml.refusals import NotEnoughDataError
 from tests.methods.test_quotes import LAST, offers
 from tests.small_firm import Firm, write_csv
 
@@ -167,27 +166,3 @@ def test_offers_come_in_one_order_whatever_the_files(ingested: Opens) -> None:
     shuffled = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))]
     found = quotes_data.offers(ingested(quotes=shuffled).snapshot(), LAST)
     assert found["quote_id"].tolist() == sorted(row["quote_id"] for row in rows)
-
-
-def test_only_old_files_of_quotes_are_refused(ingested: Opens, tmp_path: Path) -> None:
-    workspace = ingested(quotes=daily())
-    spec = workspace.registry["pricing"]
-    for files, stamped, well in (
-        (["price_response.json"], 1, True),
-        (["price_response.json"], 2, True),
-        (["quote_response.json", "win_slopes.json"], 1, True),
-        (["quote_response.json", "win_slopes.json"], 2, True),
-        (["quote_response.json"], 1, False),
-        (["price_response.json"], 3, False),
-    ):
-        version = tmp_path / f"{'-'.join(files)}-{stamped}"
-        (version / "fitted").mkdir(parents=True)
-        for name in files:
-            (version / "fitted" / name).write_text("{}")
-        artifact = Artifact(version, {"version": "pricing-1", "format": stamped}, str(version))
-        if well:
-            workspace.require_format(spec, artifact)
-            continue
-        told = rf"pricing-1 was written by another Sevenfold \(format {stamped} .* is 2\)"
-        with pytest.raises(OtherFormatError, match=told):
-            workspace.require_format(spec, artifact)
