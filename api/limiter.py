@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
 from api.logs import logger
 from api.settings import UNLIMITED, ApiSettings
+from api.windows import Windows
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -23,29 +22,38 @@ AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A call against its limit: whether it is allowed, what is left, seconds to the reset."""
+class Limit:
+    """A limit and the tier it is named for; headers follow the IETF draft on rate limit headers."""
 
     name: str
     item: RateLimitItem
+    policy: bytes
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Limit | None:
+        """The limit of settings; None where there is none."""
+        if text == UNLIMITED:
+            return None
+        item = parse(text)
+        return cls(name, item, f'"{name}";q={item.amount};w={item.get_expiry()}'.encode())
+
+    def __str__(self) -> str:
+        return f"{self.item.amount} requests in {self.item.get_expiry()} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A call against its limit: whether it is allowed, what is left, seconds to the reset."""
+
+    limit: Limit
     allowed: bool
     remaining: int
     reset: int
 
-    @property
-    def policy(self) -> str:
-        """The limit in words."""
-        seconds = self.item.get_expiry()
-        return f"{self.item.amount} requests in {seconds} s"
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Those of the IETF draft on rate limit headers."""
-        quota = f"{self.item.amount};w={self.item.get_expiry()}"
-        return {
-            "RateLimit-Policy": f'"{self.name}";q={quota}',
-            "RateLimit": f'"{self.name}";r={self.remaining};t={self.reset}',
-        }
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What an answer says of the limit."""
+        left = b'"%s";r=%d;t=%d' % (self.limit.name.encode(), self.remaining, self.reset)
+        return [(b"ratelimit-policy", self.limit.policy), (b"ratelimit", left)]
 
 
 class Limiter:
@@ -56,9 +64,9 @@ class Limiter:
     """
 
     def __init__(self, settings: ApiSettings) -> None:
-        self._tiers = {name: _item(limit) for name, limit in settings.api_tiers.items()}
-        self._address = _item(settings.api_ip_limit)
-        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._tiers = {name: Limit.of(name, text) for name, text in settings.api_tiers.items()}
+        self._address = Limit.of("address", settings.api_ip_limit)
+        self._own = SlidingWindowCounterRateLimiter(Windows())
         self._pool: ConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
         if settings.api_limits_url != "memory":
@@ -88,32 +96,26 @@ class Limiter:
     async def of_key(self, tier: str, key_id: str) -> Counted | None:
         """Count a call of a key; a tier that settings no longer name counts as standard."""
         name = tier if tier in self._tiers else "standard"
-        return await self._count(name, self._tiers[name], f"key:{key_id}")
+        return await self._count(self._tiers[name], f"key:{key_id}")
 
     async def of_address(self, address: str) -> Counted | None:
         """Count a call without a valid key."""
-        return await self._count("address", self._address, f"address:{address}")
+        return await self._count(self._address, f"address:{address}")
 
-    async def _count(self, name: str, item: RateLimitItem | None, who: str) -> Counted | None:
-        if item is None:
+    async def _count(self, limit: Limit | None, who: str) -> Counted | None:
+        if limit is None:
             return None
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
-                return await _hit(self._shared, name, item, who)
+                return await _hit(self._shared, limit, who)
             except StorageError as error:
                 self._away_until = time.monotonic() + AGAIN_SECONDS
                 self.log.warning("redis_away", error=str(error.storage_error))
-        return await _hit(self._own, name, item, who)
+        return await _hit(self._own, limit, who)
 
 
-async def _hit(
-    limiter: SlidingWindowCounterRateLimiter, name: str, item: RateLimitItem, who: str
-) -> Counted:
-    allowed = await limiter.hit(item, who)
-    stats = await limiter.get_window_stats(item, who)
+async def _hit(limiter: SlidingWindowCounterRateLimiter, limit: Limit, who: str) -> Counted:
+    allowed = await limiter.hit(limit.item, who)
+    stats = await limiter.get_window_stats(limit.item, who)
     reset = max(1, int(stats.reset_time - time.time()) + 1)
-    return Counted(name, item, allowed, max(0, stats.remaining), reset)
-
-
-def _item(limit: str) -> RateLimitItem | None:
-    return None if limit == UNLIMITED else parse(limit)
+    return Counted(limit, allowed, max(0, stats.remaining), reset)

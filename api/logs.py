@@ -13,7 +13,6 @@ import structlog
 def configure(as_json: bool) -> None:
     """Make every line of this process, uvicorn's too, one form on standard error."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -21,6 +21,7 @@ SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 STRICT_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+FOR_JSON = [*SECURITY_HEADERS, STRICT_CSP]
 QUIET = frozenset({"/api/health/live", "/api/health/ready", "/metrics"})
 """Probes that succeed write no line: they come every few seconds, from machines."""
 
@@ -31,7 +32,7 @@ class Logging:
     def __init__(self, app: ASGIApp, proxies: tuple[Network, ...]) -> None:
         self.app = app
         self.proxies = proxies
-        self.log = logger("access")
+        self.log = logger("access").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,10 +46,8 @@ class Logging:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 headers = message["headers"]
-                headers = [*headers, tag, *SECURITY_HEADERS]
-                if not any(name == STRICT_CSP[0] for name, _ in headers):
-                    headers.append(STRICT_CSP)
-                message["headers"] = headers
+                own = STRICT_CSP[0] in dict(headers)
+                headers += (tag, *(SECURITY_HEADERS if own else FOR_JSON))
             await send(message)
 
         try:

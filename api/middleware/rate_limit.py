@@ -31,20 +31,22 @@ class RateLimit:
         if counted is None:
             await self.app(scope, receive, send)
             return
-        headers = counted.headers
+        headers = counted.headers()
         if not counted.allowed:
             what = "this key's tier" if call.caller else "calls without a valid key"
             raise Problem(
                 429,
                 "rate_limited",
-                f"{counted.policy} is the limit of {what}: try again in {counted.reset} s.",
-                headers={"Retry-After": str(counted.reset), **headers},
+                f"{counted.limit} is the limit of {what}: try again in {counted.reset} s.",
+                headers={
+                    "Retry-After": str(counted.reset),
+                    **{name.decode(): value.decode() for name, value in headers},
+                },
             )
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *raw]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         await self.app(scope, receive, told)

@@ -1,0 +1,74 @@
+"""Sliding windows in memory decide as the library's own do, whatever comes when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from api.windows import SWEEP_SECONDS, Windows
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def standing() -> Iterator[Clock]:
+    clock, real = Clock(), time.time
+    time.time = clock
+    try:
+        yield clock
+    finally:
+        time.time = real
+
+
+CALLS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 9)), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(calls=CALLS, most=st.integers(1, 8), seconds=st.integers(1, 7))
+def test_calls_are_let_through_as_the_library_lets_them(
+    calls: list[tuple[str, float]], most: int, seconds: int
+) -> None:
+    item = RateLimitItemPerSecond(most, seconds)
+
+    async def run() -> None:
+        ours = SlidingWindowCounterRateLimiter(Windows())
+        theirs = SlidingWindowCounterRateLimiter(MemoryStorage())
+        with standing() as clock:
+            for who, wait in calls:
+                clock.now += round(wait, 1)
+                assert await ours.hit(item, who) == await theirs.hit(item, who)
+                left = (await ours.get_window_stats(item, who)).remaining
+                assert left == (await theirs.get_window_stats(item, who)).remaining
+
+    asyncio.run(run())
+
+
+def test_what_is_over_is_forgotten_so_that_strangers_take_no_memory() -> None:
+    async def run() -> None:
+        windows = Windows()
+        limiter = SlidingWindowCounterRateLimiter(windows)
+        item = RateLimitItemPerSecond(3, 10)
+        with standing() as clock:
+            for number in range(1000):
+                assert await limiter.hit(item, f"address:{number}")
+            clock.now += SWEEP_SECONDS + 20
+            assert await limiter.hit(item, "another")
+            assert await windows.reset() == 1
+
+    asyncio.run(run())
