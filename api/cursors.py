@@ -6,6 +6,8 @@ import base64
 import binascii
 import json
 
+import msgspec
+
 from api.problems import Problem
 
 
@@ -18,12 +20,17 @@ def decode(cursor: str, *kinds: type) -> list[str | int]:
     """The values of a cursor; Problem 422 where it is none of ours."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        values = json.loads(base64.urlsafe_b64decode(padded))
-        if isinstance(values, list) and [type(value) for value in values] == list(kinds):
-            return values
+        values = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=list[str | int])
     except (binascii.Error, UnicodeError, ValueError):
-        pass
-    raise refused()
+        raise refused() from None
+    if [type(value) for value in values] != list(kinds) or not all(map(_storable, values)):
+        raise refused()
+    return values
+
+
+def _storable(value: str | int) -> bool:
+    """Callers may have written a cursor, and databases refuse to be asked for some values."""
+    return "\0" not in value if isinstance(value, str) else 0 <= value < 2**63
 
 
 def refused() -> Problem:

@@ -46,6 +46,7 @@ def create_app(workspace: Workspace | None = None, settings: ApiSettings | None 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         openapi_url="/openapi.json" if settings.api_docs else None,
     )
     app.state.services = having

@@ -52,7 +52,11 @@ def answer(problem: Problem, request_id: str) -> Response:
 
 
 def of_http(error: HTTPException) -> Problem:
-    """What the framework refused: a path or a method that is not there."""
+    """What the framework refused: a path or a method that is not there, a body it cannot read."""
+    if isinstance(error.__cause__, Problem):  # raised below, while it read the body
+        return error.__cause__
+    if error.status_code == 400 and error.__cause__ is not None:
+        return invalid([{"loc": (), "msg": "the body cannot be read as JSON"}])
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     return Problem(error.status_code, code, str(error.detail), headers=error.headers)
 

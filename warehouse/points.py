@@ -134,6 +134,8 @@ class PostgresPoints:
         return None if row is None else Day(row[0], row[1])
 
     async def online(self, model: str, entity: str) -> Online | None:
+        if "\0" in entity:
+            return None  # no text holds it, and PostgreSQL refuses to be asked
         row = await self._one(self._online, (model, entity))
         if row is None:
             return None

@@ -110,7 +110,7 @@ def _item(outcome: Outcome | None, request_id: str) -> dict[str, Any]:
 def _items(body: bytes) -> list[msgspec.Raw]:
     try:
         items = msgspec.json.decode(body, type=_Items).items
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(
             422,
             "invalid_request",

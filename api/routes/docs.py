@@ -83,7 +83,7 @@ async def guide(request: Request) -> HTMLResponse:
     """A guide of ``docs/api``."""
     name = str(request.path_params["name"]).removesuffix(".md")
     path = GUIDES / f"{name}.md"
-    if not re.fullmatch(r"[a-z-]+", name) or not path.is_file():
+    if not re.fullmatch(r"[a-z-]{1,50}", name) or not path.is_file():
         raise HTTPException(404, "There is no such guide.")
     return _page(_rendered(name, path.read_text(encoding="utf-8")))
 

@@ -16,7 +16,7 @@ from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, once
 from api.problems import Problem
 from api.routing import SecuredRoute, add, needs
-from api.schemas.keys import Key, KeyRequest, Keys, NewKey, RotateRequest
+from api.schemas.keys import Key, KeyRequest, Keys, Name, NewKey, RotateRequest
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import audit
 from warehouse.repositories import keys as stored
@@ -123,7 +123,7 @@ def list_keys(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: str | None = None,
-    owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
+    owner: Annotated[Name | None, Query(description="Only this owner's.")] = None,
     include_revoked: Annotated[bool, Query(description="Also revoked ones.")] = False,
 ) -> Keys:
     after = None
@@ -172,12 +172,9 @@ def _note(
 
 def _instant(text: str) -> dt.datetime:
     try:
-        value = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise cursors.refused() from None
-    if value.tzinfo is None:
-        raise cursors.refused()
-    return value
 
 
 def _shown(key: ApiKey) -> Key:

@@ -39,6 +39,7 @@ Order = Annotated[
 PAGING = {"limit", "cursor", "sort"}
 OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge")
 MOST_OF_A_CLIENT = 100
+MOST_FILTERS = 50
 
 
 def _finite(text: str) -> float:
@@ -57,7 +58,7 @@ def _whole(text: str) -> int:
 
 def _instant(text: str) -> dt.datetime:
     value = dt.datetime.fromisoformat(text)
-    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
 
 
 def _local(text: str) -> dt.datetime:
@@ -277,10 +278,12 @@ def _filters(request: Request, spec: ModelSpec) -> list[Filter]:
     """``?column=value`` and ``?column.gt=value`` (lt, le, gt, ge, ne, eq)."""
     table = scored_table(spec)
     usable = usable_columns(table)
-    found = []
+    found: list[Filter] = []
     for name, text in request.query_params.multi_items():
         if name in PAGING:
             continue
+        if len(found) == MOST_FILTERS:
+            raise _refused(name, f"a read takes up to {MOST_FILTERS} filters")
         column, _, operator = name.partition(".")
         if column not in usable or operator not in ("", *OPERATORS):
             raise _refused(
@@ -297,7 +300,7 @@ def _typed(column: Any, name: str, text: str) -> Any:
     parse = next(parse for kind, parse in KINDS if isinstance(column.type, kind))
     try:
         return parse(text)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         what = column.type.python_type.__name__
         raise _refused(name, f"{text!r} is no value of {column.name} ({what})") from None
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.call import Role
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _utc(value: datetime.datetime) -> datetime.datetime:
+    try:
+        return value.astimezone(datetime.UTC)
+    except OverflowError:
+        raise ValueError("this instant lies outside the years 1 to 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class KeyRequest(BaseModel):
@@ -21,7 +31,7 @@ class KeyRequest(BaseModel):
     name: Name = Field("key", description="What it is for.")
     role: Role = Field(description="`read`, `write` (also decisions) or `admin` (also keys).")
     tier: Name = Field("standard", description="Which rate limit it has, by the settings' name.")
-    expires_at: AwareDatetime | None = Field(None, description="When it stops working.")
+    expires_at: Instant | None = Field(None, description="When it stops working.")
 
 
 class RotateRequest(BaseModel):

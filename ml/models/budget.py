@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ml.models.parts import Identifier, Part, examples
+from ml.models.parts import Identifier, Part, Positive, examples
 from ml.models.spec import Decision, Gate, ModelSpec, Picture, Query
 
 
@@ -23,8 +23,8 @@ class BudgetDecision(Decision):
 class Bound(Part):
     """Least and most that a channel may get over all periods."""
 
-    low: float = Field(0, ge=0)
-    high: float | None = Field(None, ge=0)
+    low: Positive = 0
+    high: Positive | None = None
 
 
 class BudgetQuery(Query):

@@ -62,12 +62,13 @@ class DemandServing(FittingServing):
 
         from ml.methods.demand_data import own_frequency
 
-        for place, item in enumerate(query.history):
-            moment("observed_at", item.observed_at, "history", place, "observed_at")
         rows = pd.DataFrame(
             {
                 "series_id": query.series_id or "given",
-                "observed_at": [item.observed_at for item in query.history],
+                "observed_at": [
+                    moment("observed_at", item.observed_at, "history", place, "observed_at")
+                    for place, item in enumerate(query.history)
+                ],
                 "value": [item.value for item in query.history],
             }
         )

@@ -34,12 +34,16 @@ class RevenueLeakServing(FittingServing):
         from ml.methods.revenue_leak import decisions
 
         query = asked.query
-        _check(query)
-        lines = [line.model_dump() for line in (query.line, *query.recent_lines) if line]
+        lines = [_dated(query.line, "line")] if query.line else []
+        work = [_dated(query.work_entry, "work_entry")] if query.work_entry else []
+        rates = [_dated(rate, "rates", place) for place, rate in enumerate(query.rates)]
+        lines += [
+            _dated(line, "recent_lines", place) for place, line in enumerate(query.recent_lines)
+        ]
         scored = self.fitted.score(
             pd.DataFrame(lines, columns=list(_LINE_FIELDS)),
-            pd.DataFrame([rate.model_dump() for rate in query.rates]) if query.rates else None,
-            None if query.work_entry is None else pd.DataFrame([query.work_entry.model_dump()]),
+            pd.DataFrame(rates) if rates else None,
+            pd.DataFrame(work) if work else None,
             evidence=reasons,
         )
         # The line asked about comes first, a work entry after all lines.
@@ -53,15 +57,10 @@ class RevenueLeakServing(FittingServing):
         )
 
 
-def _check(query: Any) -> None:
-    """Days must be days; QueryError says which is not."""
-    parts: list[tuple[tuple[str | int, ...], Any]] = [
-        (("line",), query.line),
-        (("work_entry",), query.work_entry),
-        *((("rates", place), rate) for place, rate in enumerate(query.rates)),
-        *((("recent_lines", place), line) for place, line in enumerate(query.recent_lines)),
-    ]
-    for where, part in parts:
-        for name, value in () if part is None else part:
-            if name in _DAYS and value is not None:
-                moment(name, value, *where, name)
+def _dated(part: Any, *where: str | int) -> dict[str, Any]:
+    """The fields of a part, days as such; QueryError says which is none."""
+    fields: dict[str, Any] = part.model_dump()
+    for name in _DAYS:
+        if fields.get(name) is not None:
+            fields[name] = moment(name, fields[name], *where, name)
+    return fields

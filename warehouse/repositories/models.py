@@ -72,6 +72,8 @@ def register(connection: Connection, version: ModelVersion) -> None:
 
 def get(connection: Connection, version: str) -> ModelVersion | None:
     """The version of that id, of whatever model."""
+    if "\0" in version:
+        return None  # no text holds it, and PostgreSQL refuses to be asked
     return _one(connection, select(model_versions).where(model_versions.c.version == version))
 
 

@@ -8,10 +8,11 @@ import json
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import (
     JSON,
     Column,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from warehouse.repositories.scores import ScoreDay, day, newest_day
 from warehouse.scored import ScoredSpec, key_order, scored_table
 from warehouse.tables import score_days
+from warehouse.types import UtcDateTime
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in"]
 
@@ -70,6 +72,15 @@ class ColumnError(ValueError):
     """A column that cannot be filtered or sorted by; the message lists those that can."""
 
 
+class _Cursor(msgspec.Struct):
+    """Where a page ended: the day, the run, what was asked for, and the last row's sort values."""
+
+    as_of: date
+    run_id: str
+    asked: str
+    last: list[str | int | float | bool | None]
+
+
 def read_page(
     connection: Connection,
     spec: ScoredSpec,
@@ -90,15 +101,13 @@ def read_page(
     scored = (
         newest_day(connection, spec.name)
         if as_of is None and start is None
-        else day(connection, spec.name, as_of or date.fromisoformat(start["as_of"]))  # type: ignore[index]
+        else day(connection, spec.name, as_of or start.as_of)  # type: ignore[union-attr]
     )
     if start is not None and (
-        scored is None
-        or start["as_of"] != scored.as_of.isoformat()
-        or start["run_id"] != scored.run_id
+        scored is None or start.as_of != scored.as_of or start.run_id != scored.run_id
     ):
         raise CursorExpiredError(
-            f"the decisions of {start['as_of']} were replaced since this cursor was made:"
+            f"the decisions of {start.as_of} were replaced since this cursor was made:"
             " read again from the first page"
         )
     if scored is None:
@@ -107,7 +116,7 @@ def read_page(
         table.c.as_of == scored.as_of, *(_condition(table, one) for one in filters)
     )
     if start is not None:
-        query = query.where(_after(table, order, start["last"]))
+        query = query.where(_after(table, order, start.last))
     query = query.order_by(
         *(
             (table.c[one.column].desc() if one.descending else table.c[one.column]).nulls_last()
@@ -165,6 +174,8 @@ def _condition(table: Table, one: Filter) -> ColumnElement[bool]:
         return column.in_(list(one.value)) if one.value else false()
     if one.value is None:
         return column.is_not(None) if one.operator == "ne" else column.is_(None)
+    if one.operator == "eq" and isinstance(one.value, str) and "\0" in one.value:
+        return false()  # no text holds it, and PostgreSQL refuses to be asked
     compare: Callable[[Any, Any], ColumnElement[bool]] = getattr(operator, one.operator)
     return compare(column, _bound(column, one.value))
 
@@ -178,6 +189,8 @@ def _whole_order(table: Table, spec: ScoredSpec, sort: Sequence[Sort]) -> list[S
     """The order asked for, made total by the key."""
     order = [Sort(_column(table, one.column).name, one.descending) for one in sort]
     named = {one.column for one in order}
+    if len(named) < len(order):
+        raise ColumnError("a column that is sorted by is named once")
     return order + [Sort(key) for key in key_order(spec.entity) if key not in named]
 
 
@@ -185,6 +198,8 @@ def _after(table: Table, order: Sequence[Sort], last: Sequence[Any]) -> ColumnEl
     """Rows behind the last one: equal in the first columns and behind in the next."""
     ways: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
+    if len(last) != len(order):
+        raise _no_cursor()
     for one, stored in zip(order, last, strict=True):
         column = table.c[one.column]
         value = _from_json(column, stored)
@@ -218,16 +233,19 @@ def _encode(scored: ScoreDay, asked: str, order: Sequence[Sort], row: dict[str, 
     return base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, asked: str) -> dict[str, Any]:
+def _decode(cursor: str, asked: str) -> _Cursor:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        start: dict[str, Any] = json.loads(base64.urlsafe_b64decode(padded))
-        if start["asked"] == asked and {"as_of", "run_id", "last"} <= set(start):
-            date.fromisoformat(start["as_of"])
+        start = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=_Cursor)
+        if start.asked == asked:
             return start
-    except (binascii.Error, UnicodeError, ValueError, TypeError, KeyError):
+    except (binascii.Error, UnicodeError, ValueError):
         pass
-    raise CursorInvalidError(
+    raise _no_cursor()
+
+
+def _no_cursor() -> CursorInvalidError:
+    return CursorInvalidError(
         "this cursor belongs to another model, filter or order: pass a next_cursor back with the"
         " same ones, or read again from the first page"
     )
@@ -238,7 +256,30 @@ def _to_json(value: Any) -> Any:
 
 
 def _from_json(column: Column[Any], value: Any) -> Any:
+    """A cursor's value; callers may have written it, so it need not be one of the column's."""
     python = column.type.python_type
-    if value is None or python not in (date, datetime):
-        return value
-    return python.fromisoformat(value)
+    if value is None:
+        return None
+    try:
+        if python in (date, datetime):
+            value = python.fromisoformat(value)
+            if python is datetime:
+                value = _instant(column, value)
+        elif python is float and type(value) is int:
+            value = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_cursor() from None
+    held = type(value) is python
+    if python is int:
+        held = held and -(2**63) <= value < 2**63
+    if not held or (python is str and "\0" in value):
+        raise _no_cursor()
+    return value
+
+
+def _instant(column: Column[Any], value: datetime) -> datetime:
+    if isinstance(column.type, UtcDateTime):
+        return value.astimezone(UTC)
+    if value.tzinfo is not None:
+        raise ValueError("local times have no zone")
+    return value
