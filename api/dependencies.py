@@ -72,6 +72,7 @@ class Services:
             asyncio.create_task(_every(USED_SECONDS, self.keys.flush_used)),
             asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
         ]
+        tasks.append(asyncio.create_task(self._warm()))
         try:
             yield
         finally:
@@ -83,6 +84,13 @@ class Services:
             await self.workers.close()
             await self.limiter.close()
             await self.points.close()
+
+    async def _warm(self) -> None:
+        """Once everything else serves: the workers take seconds to start."""
+        try:
+            await self.predictor.warm(self.workspace.registry.values())
+        except (Problem, RuntimeError) as error:
+            LOG.warning("workers_not_warm", why=str(error))
 
     async def _purge(self) -> None:
         """Forget answers that nobody may ask for again."""

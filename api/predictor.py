@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -79,6 +79,17 @@ class Predictor:
                 else self._outcome(spec, champion, one.as_of, data_version, answer)
             )
         return [outcome for outcome in outcomes if outcome is not None]
+
+    async def warm(self, specs: Iterable[ModelSpec]) -> None:
+        """Let the workers load what they will be asked, so that no caller waits for imports."""
+        for spec in specs:
+            champion = self._champions.state(spec).champion
+            if champion is None or champion.serving is not None:
+                continue
+            query = spec.Query.model_validate(spec.serving_class().example(None, None))
+            asked = Asked(query, None, self._champions.known.as_of)
+            everyone = range(self._workers.count)
+            await asyncio.gather(*(self._fitted(spec, champion, asked, False) for _ in everyone))
 
     async def _asked(self, spec: ModelSpec, query: Any, champion: Champion) -> tuple[Asked, str]:
         kind = spec.serving_class()

@@ -13,7 +13,7 @@ from api.logs import logger
 from api.problems import Problem
 from ml.serving.worker import Reply, Request
 
-QUEUED = 16
+QUEUED = 32
 """Calls that may wait for each worker; more are told to come back."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Reply).decode
@@ -23,11 +23,11 @@ class Workers:
     """A few processes behind one queue.
 
     A worker that takes too long or dies is replaced, and only its own call fails. Workers start
-    when first needed: many servers never need one.
+    when first needed.
     """
 
     def __init__(self, count: int, seconds: float) -> None:
-        self._count = count
+        self.count = count
         self._seconds = seconds
         self._idle: list[Process] = []
         self._free = asyncio.Semaphore(count)
@@ -36,7 +36,7 @@ class Workers:
 
     async def ask(self, request: Request) -> Reply:
         """The reply of a worker; Problem 503 where too many wait, 504 where it takes too long."""
-        if self._waiting >= QUEUED * self._count:
+        if self._waiting >= QUEUED * self.count:
             raise Problem(
                 503,
                 "busy",
