@@ -15,9 +15,12 @@ from api.schemas.answers import ProblemBody
 DESCRIPTION = """Seven kinds of decisions from a services firm's billing data: stored ones of every
 day, and others on demand.
 
-Start with a key (`sevenfold keys create --owner me --role write`), choose **Authorize**, and try
-`GET /api/models`. Errors are RFC 9457 problems; each has a `code`, a `request_id`, and a pointer to
-every bad field."""
+New here? [First call in five minutes](/docs/guides/first-call) ·
+[what each model takes and gives](/docs/guides/models) · [keys](/docs/guides/keys) ·
+[limits](/docs/guides/limits) · [errors](/docs/errors)
+
+Make a key on the machine (`sevenfold keys create --owner me --role write`), choose **Authorize**, and
+try `GET /api/models`."""
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`svf_…`, as a bearer token."},
