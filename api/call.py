@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ ROLES: tuple[Role, ...] = ("read", "write", "admin")
 """From the least to the most; each may do what those before it may."""
 
 _KEY = "sevenfold"
+_REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,14 @@ def of(scope: Scope) -> Call:
 
 
 def begin(scope: Scope, call: Call) -> None:
-    """Attach the call to its request."""
+    """Attach the call to its request, and to the log lines written for it."""
     scope[_KEY] = call
+    _REQUEST_ID.set(call.request_id)
+
+
+def request_id() -> str | None:
+    """The id of the request that is being answered here, if one is."""
+    return _REQUEST_ID.get()
 
 
 def route_of(scope: Scope) -> str:

@@ -47,6 +47,8 @@ CODES = {
     "warehouse_busy": "Another writer holds the warehouse for longer than this call may wait: try"
     " again after the seconds in `Retry-After`.",
     "warehouse_unreachable": "The warehouse does not answer: try again later.",
+    "worker_died": "The process that fits such an answer ended before it was there, twice: try"
+    " again later, or send less history.",
 }
 
 TITLES = {

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
 import structlog
 
+from api import call as calls
+from ml.serving.trace import traced
+
+STANDARD = ("uvicorn", "uvicorn.error", "asyncio", "psycopg")
+"""Loggers of libraries whose lines are written in our form."""
+
 
 def configure(as_json: bool) -> None:
     """Make every line of this process, uvicorn's too, one form on standard error."""
     shared: list[Any] = [
+        _of_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    own: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+    own: list[Any] = [
+        _trace,
+        structlog.processors.JSONRenderer(_json)
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    )
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+    ]
     structlog.configure(
         processors=[*shared, *own],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -35,14 +44,14 @@ def configure(as_json: bool) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if as_json else []),
+                _trace,
                 structlog.processors.JSONRenderer(lambda *a, **k: _json(*a, **k).decode())
                 if as_json
                 else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
             ],
         )
     )
-    for name in ("uvicorn", "uvicorn.error"):
+    for name in STANDARD:
         other = logging.getLogger(name)
         other.handlers, other.propagate = [handler], False
     # One line for each request is ours.
@@ -53,6 +62,26 @@ def configure(as_json: bool) -> None:
 def logger(name: str) -> Any:
     """A logger whose lines carry the part of the API that wrote them."""
     return structlog.get_logger(part=name)
+
+
+def _of_request(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say for which request a line was written."""
+    found = calls.request_id()
+    if found is not None:
+        event.setdefault("request_id", found)
+    return event
+
+
+def _trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say where an error came from; neither what it says nor the values around it."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is True:
+        error = sys.exception()
+    if isinstance(error, BaseException):
+        event["exception"] = traced(error)
+    return event
 
 
 def _json(event: Any, **_: Any) -> bytes:

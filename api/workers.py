@@ -22,7 +22,8 @@ _decode = msgspec.msgpack.Decoder(Reply).decode
 class Workers:
     """A few processes behind one queue.
 
-    A worker that takes too long or dies is replaced, and only its own call fails. Workers start
+    A worker that takes too long is replaced, and only its own call fails. One that dies is
+    replaced too, and its call is made once more: it may have been another's victim. Workers start
     when first needed.
     """
 
@@ -51,6 +52,19 @@ class Workers:
             self._waiting -= 1
 
     async def _ask(self, request: Request) -> Reply:
+        for _ in range(2):
+            try:
+                return await self._ask_once(request)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                self.log.error("worker_died", model=request.model)
+        raise Problem(
+            503,
+            "worker_died",
+            "The process that fits the answer ended twice before it was there.",
+            headers={"Retry-After": "5"},
+        )
+
+    async def _ask_once(self, request: Request) -> Reply:
         worker = self._idle.pop() if self._idle else await self._start()
         try:
             reply = await asyncio.wait_for(_exchange(worker, request), self._seconds)
@@ -61,15 +75,15 @@ class Workers:
                 "timed_out",
                 f"The answer has to be fitted, and was not there after {self._seconds:g} s.",
             ) from None
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            await _stop(worker)
-            raise RuntimeError(f"a worker died answering for {request.model}") from error
-        except BaseException:  # cancelled: whoever asked is gone, and half a reply may follow
+        except BaseException:  # dead, or cancelled: whoever asked is gone, half a reply may follow
             await _stop(worker)
             raise
         self._idle.append(worker)
         if reply.failed is not None:
-            raise RuntimeError(f"a worker failed answering for {request.model}: {reply.failed}")
+            self.log.error("worker_failed", model=request.model, exception=reply.failed)
+            raise Problem(
+                500, "internal_error", "Something went wrong on our side; the log has it."
+            )
         return reply
 
     async def _start(self) -> Process:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ import msgspec
 
 from ml.models import default_registry
 from ml.serving.base import Answer, Asked, QueryError, Serving
+from ml.serving.trace import traced
 from ml.settings import MlSettings
 
 HELD = 8
@@ -77,8 +77,8 @@ def _reply(request: Request, held: dict[str, Serving], settings: MlSettings) -> 
         return Reply(answer=serving.answer(asked, request.reasons))
     except QueryError as error:
         return Reply(error=str(error), pointer=error.pointer)
-    except Exception:  # noqa: BLE001 - the server logs it; the next question may be answered
-        return Reply(failed=traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - the server logs it; the next may be answered
+        return Reply(failed=traced(error))
 
 
 def _plain(value: Any) -> Any:
