@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.problems import MEDIA_TYPE
-from api.routes.decisions import batch_models
 from api.routing import PUBLIC, ROLE
 from api.schemas.answers import ProblemBody
 
@@ -19,8 +18,8 @@ New here? [First call in five minutes](/docs/guides/first-call) ·
 [what each model takes and gives](/docs/guides/models) · [keys](/docs/guides/keys) ·
 [limits](/docs/guides/limits) · [errors](/docs/errors)
 
-Make a key on the machine (`sevenfold keys create --owner me --role write`), choose **Authorize**, and
-try `GET /api/models`."""
+Make a key on the machine (`sevenfold keys create --owner me --role write`), choose **Authorize**,
+and try `GET /api/models`."""
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`svf_…`, as a bearer token."},
@@ -56,13 +55,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     _define(schemas, ProblemBody)
     document["components"]["securitySchemes"] = SCHEMES
-    for path, model in batch_models(app).items():
-        _define(schemas, model)
-        body = {"$ref": REF + model.__name__}
-        document["paths"][path]["post"]["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": body}},
-        }
     for item in document["paths"].values():
         for operation in item.values():
             _secure(operation)

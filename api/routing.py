@@ -62,32 +62,45 @@ def require(call: calls.Call, role: Role) -> None:
         )
 
 
-class JsonRoute(SecuredRoute):
-    """A route whose body pydantic parses straight from bytes, and whose endpoint answers bytes.
+class RawRoute(SecuredRoute):
+    """A route whose endpoint takes the request and the body's bytes, and returns a Response.
 
-    The endpoint takes the request and the parsed body, and returns a Response. What FastAPI
+    The body's type is declared on the endpoint as anywhere, for the documentation. What FastAPI
     spends on dependencies and on turning models into dicts is several decisions' time.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.body_field is None:
-            raise TypeError(f"{self.path}: a JsonRoute's endpoint takes a body")
-        model = cast(type[BaseModel], self.body_field.field_info.annotation)
-        parse = model.__pydantic_validator__.validate_json
+            raise TypeError(f"{self.path}: the endpoint takes a body")
+        parse = self.parser(cast(type[BaseModel], self.body_field.field_info.annotation))
         endpoint = cast(Callable[[Request, Any], Awaitable[Response]], self.endpoint)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
-            body = await request.body()
-            try:
-                query = parse(body)
-            except ValidationError as error:
-                raise invalid(error.errors(include_url=False, include_input=False)) from None
-            response = await endpoint(request, query)
+            response = await endpoint(request, parse(await request.body()))
             await response(scope, receive, send)
 
         self.app: ASGIApp = app
+
+    def parser(self, declared: type[BaseModel]) -> Callable[[bytes], Any]:
+        """What turns the body into what the endpoint takes."""
+        return bytes
+
+
+class JsonRoute(RawRoute):
+    """The same where pydantic parses the body straight from its bytes."""
+
+    def parser(self, declared: type[BaseModel]) -> Callable[[bytes], Any]:
+        validate = declared.__pydantic_validator__.validate_json
+
+        def parse(body: bytes) -> Any:
+            try:
+                return validate(body)
+            except ValidationError as error:
+                raise invalid(error.errors(include_url=False, include_input=False)) from None
+
+        return parse
 
 
 def add(app: FastAPI, route_class: type[SecuredRoute], path: str, **options: Any) -> Any:

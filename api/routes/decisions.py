@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from api import call as calls
 from api.dependencies import services
 from api.predictor import Outcome, encode
 from api.problems import Problem, invalid
-from api.routing import JsonRoute, SecuredRoute, add, needs
+from api.routing import JsonRoute, RawRoute, add, needs
 from api.schemas.answers import MOST_ITEMS, answer_schema, batch_answer_schema, batch_schema
 from ml.models import ModelSpec
 
@@ -62,12 +62,12 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
 
     batch_type: Any = batch_schema(spec)
 
-    async def decide_batch(request: Request) -> Response:
-        return await _batch(request, spec)
+    async def decide_batch(request: Request, batch: batch_type) -> Response:
+        return await _batch(request, spec, batch)
 
     add(
         app,
-        SecuredRoute,
+        RawRoute,
         f"/api/{spec.route}/batch",
         summary=f"Up to {MOST_ITEMS:,} decisions",
         description="One result or error for each item, in order.",
@@ -75,13 +75,11 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
         name=f"decide_{spec.name}_batch",
         **options,
     )(decide_batch)
-    batches = getattr(app.state, "batches", {})
-    app.state.batches = batches | {f"/api/{spec.route}/batch": batch_type}
 
 
-async def _batch(request: Request, spec: ModelSpec) -> Response:
+async def _batch(request: Request, spec: ModelSpec, body: bytes) -> Response:
     reasons = _reasons(request)
-    items = _items(await request.body())
+    items = _items(body)
     outcomes: list[Outcome | None] = [None] * len(items)
     places, queries = [], []
     parse = spec.Query.__pydantic_validator__.validate_json
@@ -131,9 +129,3 @@ def _reasons(request: Request) -> bool:
         said = f"reasons is true or false, got {text!r}"
         raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/reasons", "detail": said}])
     return text.lower() in ("true", "1")
-
-
-def batch_models(app: FastAPI) -> dict[str, type[BaseModel]]:
-    """The request body of each batch path, which its route parses item by item."""
-    found: dict[str, type[BaseModel]] = app.state.batches
-    return found
