@@ -15,6 +15,8 @@ from urllib.parse import quote
 import msgspec
 
 from warehouse.database import parse_url
+from warehouse.entity_rows import EntityRows
+from warehouse.scored import ScoredSpec
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -60,6 +62,9 @@ class Points(Protocol):
     async def online(self, model: str, entity: str) -> Online | None:
         """The stored inputs of an entity; None where there are none."""
 
+    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
+        """An entity's decisions of the newest day, at most so many, in the order of their key."""
+
 
 def points(url: str) -> Points:
     """The look-ups of a warehouse."""
@@ -76,6 +81,7 @@ class SqlitePoints:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._day, self._online = _DAY.format("?"), _ONLINE.format("?", "features")
+        self._rows: dict[str, EntityRows] = {}
 
     async def open(self) -> None:
         self._connection = sqlite3.connect(
@@ -97,6 +103,15 @@ class SqlitePoints:
             return None
         return Online(date.fromisoformat(row[0]), row[1], row[2], msgspec.json.decode(row[3]))
 
+    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
+        if self._connection is None:
+            raise RuntimeError("open() comes before the first look-up")
+        form = self._rows.get(spec.name)
+        if form is None:
+            form = self._rows[spec.name] = EntityRows.of(spec, postgres=False)
+        found = self._connection.execute(form.statement, (spec.name, entity, most))
+        return form.named(found.fetchall())
+
     def _one(self, query: str, values: tuple[str, ...]) -> Any:
         if self._connection is None:
             raise RuntimeError("open() comes before the first look-up")
@@ -110,6 +125,7 @@ class PostgresPoints:
         self._url = url
         self._pool: AsyncConnectionPool | None = None
         self._day, self._online = _DAY.format("%s"), _ONLINE.format("%s", "features::text")
+        self._rows: dict[str, EntityRows] = {}
 
     async def open(self) -> None:
         from psycopg_pool import AsyncConnectionPool
@@ -140,6 +156,16 @@ class PostgresPoints:
         if row is None:
             return None
         return Online(row[0], row[1], row[2], msgspec.json.decode(row[3]))
+
+    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
+        if self._pool is None:
+            raise RuntimeError("open() comes before the first look-up")
+        form = self._rows.get(spec.name)
+        if form is None:
+            form = self._rows[spec.name] = EntityRows.of(spec, postgres=True)
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(form.statement, (spec.name, entity, most))
+            return form.named(await cursor.fetchall())
 
     async def _one(self, query: str, values: tuple[str, ...]) -> Any:
         if self._pool is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from math import isfinite
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Boolean, Date, DateTime, Float, Integer, String
@@ -39,6 +40,8 @@ Order = Annotated[
 PAGING = {"limit", "cursor", "sort"}
 OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge")
 MOST_OF_A_CLIENT = 100
+ROWS = 100
+"""Rows of a page, unless asked for otherwise."""
 MOST_FILTERS = 50
 
 
@@ -103,14 +106,17 @@ class StoredRoute(SecuredRoute):
         spec = self.spec
 
         async def handle(request: Request) -> Response:
-            having = services(request)
+            having, scope = services(request), request.scope
+            entity = scope["path_params"].get("entity")
+            if entity is not None and not scope["query_string"] and "\0" not in entity:
+                found = await _of_entity(having, spec, entity, request)
+                if found is not None:
+                    return found
             day = await having.points.newest_day(spec.name)
             if day is None:
                 raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
-            asked = request.headers.get("if-none-match")
-            if asked is not None and _known(asked, _etag(spec, day)):
+            if _has(request, spec, day):
                 return Response(status_code=304, headers=_headers(spec, day))
-            scope = request.scope
             body = having.cache.get((scope["path"], scope["query_string"]), day)
             if body is None:
                 having.metrics.cache.labels("miss").inc()
@@ -133,14 +139,14 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
     }
 
     def latest(
-        request: Request, limit: Limit = 100, cursor: Cursor = None, sort: Order = None
+        request: Request, limit: Limit = ROWS, cursor: Cursor = None, sort: Order = None
     ) -> Response:
         return _latest(request, spec, [], limit, cursor, sort, pages)
 
     def latest_of(
         request: Request,
         entity: str,
-        limit: Limit = 100,
+        limit: Limit = ROWS,
         cursor: Cursor = None,
         sort: Order = None,
     ) -> Response:
@@ -232,6 +238,27 @@ def _latest(
     body = schema(items=page.rows, next_cursor=page.next_cursor).model_dump_json().encode()
     services(request).cache.put((request.scope["path"], request.scope["query_string"]), day, body)
     return Response(body, headers=_headers(spec, day), media_type="application/json")
+
+
+async def _of_entity(
+    having: Services, spec: ModelSpec, entity: str, request: Request
+) -> Response | None:
+    """All rows of an entity, read by key; None where there are none, or more than a page."""
+    rows = await having.points.of_entity(spec, entity, ROWS + 1)
+    if not rows or len(rows) > ROWS:
+        return None
+    as_of = rows[0]["as_of"]
+    day = Day(dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of, rows[0]["run_id"])
+    if _has(request, spec, day):
+        return Response(status_code=304, headers=_headers(spec, day))
+    body = msgspec.json.encode({"items": rows, "next_cursor": None})
+    return Response(body, headers=_headers(spec, day), media_type="application/json")
+
+
+def _has(request: Request, spec: ModelSpec, day: Day) -> bool:
+    """Whether the caller has what this day says."""
+    asked = request.headers.get("if-none-match")
+    return asked is not None and _known(asked, _etag(spec, day))
 
 
 def _etag(spec: ModelSpec, day: Day) -> str:
