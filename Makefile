@@ -1,6 +1,6 @@
 # Sevenfold: `make run` sets up, runs the whole pipeline once on the sample firm, and prints the result.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-fast check bench bench-load lock clean
+.PHONY: help setup run serve test test-fast check bench bench-api bench-load lock clean
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -46,6 +46,9 @@ check: $(STAMP) ## ruff, mypy and the layers
 
 bench: $(STAMP) ## Benchmarks, as ratios against baselines in the same run
 	$(BIN)/python -m benchmarks
+
+bench-api: $(STAMP) ## The API against a constant route, other servers, LightGBM and plain imports
+	$(BIN)/python -m benchmarks api
 
 bench-load: $(STAMP) ## The API under load beside a training, on a scored home (HOME_FOLDER=.sevenfold)
 	$(BIN)/python -m benchmarks.load --home $(or $(HOME_FOLDER),.sevenfold)

@@ -1,6 +1,7 @@
 """All benchmarks in one go, each in a process of its own: ``python -m benchmarks [names]``.
 
-``--write docs/benchmarks.md`` replaces the figures of that page between its marks.
+``--write docs/benchmarks.md`` replaces the figures of that page between its marks. ``api`` makes
+environments of other servers: it runs where it is named, alone, and has marks of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from benchmarks.runner import benchmark, measure
 
 # Cheap ones first: a run that is stopped early has something to say.
 NAMES = ("load", "scoring", "bulk_write", "ingest", "backfill", "features", "pipeline")
+APART = ("api",)
+KNOWN = (*NAMES, *APART)
 PACKAGES = (
     *("numpy", "pandas", "pyarrow", "duckdb", "polars", "lightgbm"),
     *("sqlalchemy", "psycopg", "deltalake", "great-expectations", "dagster"),
+    *("fastapi", "pydantic", "uvicorn"),
 )
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+API_BEGIN, API_END = "<!-- bench-api:begin -->", "<!-- bench-api:end -->"
 BUSY_LOAD = 0.5
 
 
@@ -49,27 +54,31 @@ def machine(load: float, quick: bool, minutes: float) -> str:
     )
 
 
-def replace_block(page: Path, block: str) -> None:
+def replace_block(page: Path, block: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the block between the page's marks."""
-    head, _, rest = page.read_text().partition(BEGIN)
-    tail = rest.partition(END)[2]
-    page.write_text(f"{head}{BEGIN}\n{block}\n{END}{tail}")
+    head, _, rest = page.read_text().partition(begin)
+    tail = rest.partition(end)[2]
+    page.write_text(f"{head}{begin}\n{block}\n{end}{tail}")
 
 
 def main() -> int:
     """Measure, print the table; 1 if a benchmark failed. A goal that is missed is no failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
     parser.add_argument("--large", action="store_true", help="also sizes that take much longer")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace this page's figures")
     given = parser.parse_args()
     names = [name.replace("-", "_").removeprefix("bench_") for name in given.names] or list(NAMES)
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in KNOWN]
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    if given.write and not _has_marks(given.write):
-        parser.error(f"{given.write} needs the lines {BEGIN} and {END}, in this order")
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(KNOWN)}")
+    apart = set(names) & set(APART)
+    if apart and len(names) > 1:
+        parser.error(f"{', '.join(apart)} is measured alone: name nothing else beside it")
+    marks = (API_BEGIN, API_END) if apart else (BEGIN, END)
+    if given.write and not _has_marks(given.write, *marks):
+        parser.error(f"{given.write} needs the lines {' and '.join(marks)}, in this order")
     load, started = os.getloadavg()[0], time.monotonic()
     mark = " (under load)" if load > BUSY_LOAD else ""
     cells, failed = [], False
@@ -86,12 +95,12 @@ def main() -> int:
     about = machine(load, given.quick, (time.monotonic() - started) / 60)
     sys.stdout.write(f"{about}\n\n{found}\n")
     if given.write:
-        replace_block(given.write, f"{about}\n\n{found}")
+        replace_block(given.write, f"{about}\n\n{found}", *marks)
     return 1 if failed else 0
 
 
-def _has_marks(page: Path) -> bool:
-    return page.is_file() and END in page.read_text().partition(BEGIN)[2]
+def _has_marks(page: Path, begin: str, end: str) -> bool:
+    return page.is_file() and end in page.read_text().partition(begin)[2]
 
 
 if __name__ == "__main__":

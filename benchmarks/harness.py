@@ -122,6 +122,8 @@ HEADER = ["what", "baseline", "ours", "baseline's", "ratio", "of CPU", "goal", "
 def _seconds(cost: Cost | None) -> str:
     if cost is None:
         return ""
+    if cost.seconds < 0.01:
+        return f"{cost.seconds * 1000:.3g} ms"
     return f"{cost.seconds:,.1f} s" if cost.seconds >= 10 else f"{cost.seconds:.3g} s"
 
 
