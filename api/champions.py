@@ -17,6 +17,7 @@ from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import OtherFormatError
 from ml.serving.base import Serving
+from ml.settings import MlSettings
 from warehouse.database import reading
 from warehouse.objects import StoreError
 from warehouse.repositories import data_versions, models, online
@@ -75,6 +76,11 @@ class Champions:
         self._known: Known | None = None
         self._refreshing = asyncio.Lock()
         self.log = logger("champions")
+
+    @property
+    def settings(self) -> MlSettings:
+        """The settings of the models that are served."""
+        return self._workspace.ml
 
     def state(self, spec: ModelSpec) -> State:
         """What serves a model now."""

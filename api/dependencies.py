@@ -43,7 +43,7 @@ class Services:
         self.limiter = Limiter(settings)
         self.cache = ReadCache()
         self.points = points(workspace.settings.warehouse_url)
-        self.workers = Workers(settings.api_workers, settings.api_worker_seconds)
+        self.workers = Workers(settings.api_workers, settings.api_worker_seconds, workspace.ml)
         self.champions = Champions(workspace, self.metrics)
         self.predictor = Predictor(self.champions, self.points, self.workers, self.metrics)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from api.metrics import Metrics
 from api.problems import Problem
 from api.workers import Workers
 from ml.models import ModelSpec
-from ml.serving.base import Answer, Asked, QueryError
+from ml.serving.base import Answer, Asked, QueryError, Serving
 from ml.serving.worker import Request
 from warehouse.points import Points
 
@@ -40,7 +41,7 @@ class Predictor:
         found: Answer | QueryError
         try:
             if champion.serving is None:
-                found = await self._fitted(spec, champion, asked, reasons)
+                found = await self._fitted(spec, champion.folder, asked, reasons)
             elif reasons or not champion.serving.instant:
                 # Contributions take many times a bare decision; other requests go on meanwhile.
                 found = await asyncio.to_thread(champion.serving.answer, asked, True)
@@ -89,7 +90,9 @@ class Predictor:
             query = spec.Query.model_validate(spec.serving_class().example(None, None))
             asked = Asked(query, None, self._champions.known.as_of)
             everyone = range(self._workers.count)
-            await asyncio.gather(*(self._fitted(spec, champion, asked, False) for _ in everyone))
+            await asyncio.gather(
+                *(self._fitted(spec, champion.folder, asked, False) for _ in everyone)
+            )
 
     async def _asked(self, spec: ModelSpec, query: Any, champion: Champion) -> tuple[Asked, str]:
         kind = spec.serving_class()
@@ -108,13 +111,24 @@ class Predictor:
         known = self._champions.known
         return Asked(query, None, known.as_of), known.data_version
 
+    async def probe(self, spec: ModelSpec, folder: Path, asked: Asked) -> None:
+        """Load a version and ask it something; what cannot be loaded or fails raises.
+
+        What only a worker should hold is loaded by a worker.
+        """
+        kind = spec.serving_class()
+        if kind.fits:
+            await self._fitted(spec, folder, asked, False)
+        else:
+            await asyncio.to_thread(_answered, kind(spec, self._champions.settings, folder), asked)
+
     async def _fitted(
-        self, spec: ModelSpec, champion: Champion, asked: Asked, reasons: bool
+        self, spec: ModelSpec, folder: Path, asked: Asked, reasons: bool
     ) -> Answer | QueryError:
         reply = await self._workers.ask(
             Request(
                 model=spec.name,
-                folder=str(champion.folder),
+                folder=str(folder),
                 query=asked.query.model_dump_json(exclude_unset=True).encode(),
                 stored=None if asked.stored is None else dict(asked.stored),
                 as_of=asked.as_of,
@@ -129,7 +143,7 @@ class Predictor:
         self, spec: ModelSpec, champion: Champion, asked: Asked, reasons: bool
     ) -> Answer | QueryError | Problem:
         try:
-            return await self._fitted(spec, champion, asked, reasons)
+            return await self._fitted(spec, champion.folder, asked, reasons)
         except Problem as problem:
             return problem
 
@@ -160,6 +174,11 @@ class Predictor:
             "decisions": answer.decisions,
             "detail": answer.detail,
         }
+
+
+def _answered(serving: Serving, asked: Asked) -> Answer | QueryError:
+    [found] = serving.answer_many([asked], reasons=False)
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ import msgspec
 from api.logs import logger
 from api.problems import Problem
 from ml.serving.worker import Reply, Request
+from ml.settings import MlSettings
 
 QUEUED = 32
 """Calls that may wait for each worker; more are told to come back."""
@@ -27,8 +28,9 @@ class Workers:
     when first needed.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    def __init__(self, count: int, seconds: float, settings: MlSettings) -> None:
         self.count = count
+        self._settings = settings.model_dump_json()
         self._seconds = seconds
         self._idle: list[Process] = []
         self._free = asyncio.Semaphore(count)
@@ -88,7 +90,7 @@ class Workers:
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ml.serving.worker", stdin=PIPE, stdout=PIPE
+            *(sys.executable, "-m", "ml.serving.worker", self._settings), stdin=PIPE, stdout=PIPE
         )
 
     async def close(self) -> None:

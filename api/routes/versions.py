@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from api.problems import Problem
 from api.routing import SecuredRoute, add, needs
 from api.schemas.service import VersionHealth, VersionInfo
 from ml.artifacts import DamagedArtifactError
-from ml.lifecycle.probing import probe
+from ml.lifecycle.probing import question
 from ml.models import ModelSpec
 from ml.refusals import OtherFormatError
 from warehouse.database import reading
@@ -36,9 +37,10 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
         having = services(request)
         return _info(having, spec, _named(having, spec, version))
 
-    def health(request: Request, version: str) -> VersionHealth:
+    async def health(request: Request, version: str) -> VersionHealth:
         having = services(request)
-        return _health(having, spec, _named(having, spec, version))
+        found = await asyncio.to_thread(_named, having, spec, version)
+        return await _health(having, spec, found)
 
     path = f"/api/{spec.route}/models/{{version}}"
     for name, endpoint, summary in (
@@ -100,17 +102,18 @@ def _info(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionIn
     )
 
 
-def _health(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionHealth:
-    """Files first, then loading, then an answer; the first that fails says why."""
+async def _health(having: Services, spec: ModelSpec, version: ModelVersion) -> VersionHealth:
+    """Files first, then whether today's code reads them, then an answer; what fails says why."""
     passed = {"intact": False, "loads": False, "answers": False}
     detail = None
+    workspace = having.workspace
     try:
-        artifact = having.workspace.artifacts.open(spec.name, version.version)
+        artifact = await asyncio.to_thread(workspace.artifacts.open, spec.name, version.version)
         passed["intact"] = True
-        having.workspace.require_format(spec, artifact)
-        passed["loads"] = True
-        probe(having.workspace, spec, artifact)
-        passed["answers"] = True
+        workspace.require_format(spec, artifact)
+        asked = await asyncio.to_thread(question, workspace, spec, artifact)
+        await having.predictor.probe(spec, artifact.fitted_folder, asked)
+        passed["loads"] = passed["answers"] = True
     except DamagedArtifactError:
         detail = "Its files are not those that were written."
     except StoreError:

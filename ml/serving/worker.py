@@ -1,7 +1,8 @@
 """A process that answers what has to be fitted on request: asked and answering through pipes.
 
-``python -m ml.serving.worker`` reads messages from standard input and writes one answer to each
-to standard output: four bytes of length, then MessagePack. It ends with its input.
+``python -m ml.serving.worker SETTINGS`` (those of the models, as JSON) reads messages from standard
+input and writes one answer to each to standard output: four bytes of length, then MessagePack. It
+ends with its input.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main() -> None:
     decode = msgspec.msgpack.Decoder(Request).decode
     encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
     held: dict[str, Serving] = {}
-    settings = MlSettings()
+    settings = MlSettings(**msgspec.json.decode(sys.argv[1]))
     while (message := read(sys.stdin.buffer)) is not None:
         reply = encode(_reply(decode(message), held, settings))
         answers.write(len(reply).to_bytes(4, "big") + reply)
