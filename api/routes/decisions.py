@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from api import call as calls
 from api.dependencies import services
@@ -109,16 +110,33 @@ def _items(body: bytes) -> list[msgspec.Raw]:
     try:
         items = msgspec.json.decode(body, type=_Items).items
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(
-            422,
-            "invalid_request",
-            f'A batch is {{"items": [query, …]}}: {error}.',
-            [{"pointer": "", "detail": str(error)}],
-        ) from None
+        found = _items_with_nan(body)
+        if found is None:
+            raise Problem(
+                422,
+                "invalid_request",
+                f'A batch is {{"items": [query, …]}}: {error}.',
+                [{"pointer": "", "detail": str(error)}],
+            ) from None
+        items = found
     if not 1 <= len(items) <= MOST_ITEMS:
         said = f"a batch holds 1 to {MOST_ITEMS:,} items, this one has {len(items):,}"
         raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/items", "detail": said}])
     return items
+
+
+def _items_with_nan(body: bytes) -> list[msgspec.Raw] | None:
+    """The items of a batch that NaN or infinity keeps from being JSON; each is judged alone."""
+    try:
+        batch = from_json(body)
+    except ValueError:
+        return None
+    if not isinstance(batch, dict) or batch.keys() != {"items"}:
+        return None
+    items = batch["items"]
+    if not isinstance(items, list):
+        return None
+    return [msgspec.Raw(to_json(item, inf_nan_mode="constants")) for item in items]
 
 
 def _reasons(request: Request) -> bool:

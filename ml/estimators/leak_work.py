@@ -80,7 +80,8 @@ def work_view(
     ``work`` has day, quantity, billable, line_id; ``client`` and ``service`` are its codes in those
     of ``lines``.
     """
-    open_ = (work["billable"] & work["line_id"].isna()).to_numpy()
+    # An entry that takes work back is nothing to bill.
+    open_ = (work["billable"] & work["line_id"].isna() & (work["quantity"] > 0)).to_numpy()
     covered, billed = np.full(len(work), -1), np.full(len(work), -1)
     waiting = today - work["day"].to_numpy()
     if open_.any() and len(lines):

@@ -42,7 +42,7 @@ class WorkInput(Part):
     client_id: Identifier
     service_id: Identifier
     worked_on: Moment
-    quantity: Number
+    quantity: Positive
     cost: Number | None = None
     billable: bool = True
     line_id: Text | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import httpx
 import pytest
@@ -48,3 +49,10 @@ def client(seven: Workspace) -> Iterator[httpx.Client]:
     with serving(create_app(seven, UNLIMITED)) as client:
         client.headers.update(bearing(key_maker(seven)()))
         yield client
+
+
+@pytest.fixture(scope="session")
+def document(client: httpx.Client) -> dict[str, Any]:
+    """The OpenAPI document."""
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found

@@ -18,12 +18,6 @@ EXAMPLES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def document(client: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
-
-
 def valid(document: dict[str, Any], name: str, body: Any) -> None:
     """Raise where a body is not what its schema says."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
