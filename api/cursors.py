@@ -8,7 +8,7 @@ import json
 
 import msgspec
 
-from api.problems import Problem
+from api.problems import Problem, refused
 
 
 def encode(*values: str | int) -> str:
@@ -22,9 +22,9 @@ def decode(cursor: str, *kinds: type) -> list[str | int]:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=list[str | int])
     except (binascii.Error, UnicodeError, ValueError):
-        raise refused() from None
+        raise foreign() from None
     if [type(value) for value in values] != list(kinds) or not all(map(_storable, values)):
-        raise refused()
+        raise foreign()
     return values
 
 
@@ -33,7 +33,7 @@ def _storable(value: str | int) -> bool:
     return "\0" not in value if isinstance(value, str) else 0 <= value < 2**63
 
 
-def refused() -> Problem:
+def foreign() -> Problem:
     """422: not a cursor of this list."""
     said = "this is no cursor of this list: pass a next_cursor back, or leave it out"
-    return Problem(422, "invalid_request", f"{said}.", [{"pointer": "/cursor", "detail": said}])
+    return refused("cursor", said)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api import call as calls
 from api.dependencies import services
-from api.problems import Problem
+from api.problems import Problem, refused
 from warehouse.database import utc_now, writing
 from warehouse.repositories import idempotency
 from warehouse.repositories.idempotency import InFlight, OtherBody, Replay, SecretAnswer
@@ -50,9 +50,7 @@ def once(request: Request, body: BaseModel, make: Callable[[Connection], Made]) 
             return _answer(make(connection))
     if not 1 <= len(key) <= 200:
         said = f"an {HEADER} has 1 to 200 characters, this one has {len(key)}"
-        raise Problem(
-            422, "invalid_request", f"{said}.", [{"pointer": f"/{HEADER}", "detail": said}]
-        )
+        raise refused(HEADER, said)
     caller = calls.of(request.scope).caller
     assert caller is not None
     where = (caller.key_id, request.method, request.scope["path"], key)

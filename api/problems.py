@@ -70,6 +70,11 @@ def invalid(found: Sequence[Mapping[str, Any]], inside: str = "") -> Problem:
     return Problem(422, "invalid_request", f"These are not as expected: {named}.", errors)
 
 
+def refused(name: str, said: str) -> Problem:
+    """422 for one parameter or field by its name."""
+    return Problem(422, "invalid_request", f"{said}.", [{"pointer": f"/{name}", "detail": said}])
+
+
 def pointer(location: Sequence[int | str]) -> str:
     """A JSON pointer (RFC 6901)."""
     parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)

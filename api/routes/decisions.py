@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from api import call as calls
 from api.dependencies import services
 from api.predictor import Outcome, encode
-from api.problems import Problem, invalid
+from api.problems import Problem, invalid, refused
 from api.routing import JsonRoute, RawRoute, add, needs
 from api.schemas.answers import MOST_ITEMS, answer_schema, batch_answer_schema, batch_schema
 from ml.models import ModelSpec
@@ -121,7 +121,7 @@ def _items(body: bytes) -> list[msgspec.Raw]:
         items = found
     if not 1 <= len(items) <= MOST_ITEMS:
         said = f"a batch holds 1 to {MOST_ITEMS:,} items, this one has {len(items):,}"
-        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/items", "detail": said}])
+        raise refused("items", said)
     return items
 
 
@@ -145,5 +145,5 @@ def _reasons(request: Request) -> bool:
         return True
     if text.lower() not in ("true", "false", "1", "0"):
         said = f"reasons is true or false, got {text!r}"
-        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/reasons", "detail": said}])
+        raise refused("reasons", said)
     return text.lower() in ("true", "1")

@@ -14,7 +14,7 @@ from api import call as calls
 from api import cursors
 from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, once
-from api.problems import Problem
+from api.problems import Problem, refused
 from api.routing import SecuredRoute, add, needs
 from api.schemas.keys import Key, KeyRequest, Keys, Name, NewKey, RotateRequest
 from warehouse.database import reading, utc_now, writing
@@ -59,12 +59,10 @@ async def create(request: Request, body: KeyRequest) -> Response:
     tiers = having.settings.api_tiers
     if body.tier not in tiers:
         said = f"there is no tier {body.tier!r}; there are {', '.join(tiers)}"
-        raise Problem(422, "invalid_request", f"{said}.", [{"pointer": "/tier", "detail": said}])
+        raise refused("tier", said)
     if body.expires_at is not None and body.expires_at <= utc_now():
         said = "expires_at lies in the past"
-        raise Problem(
-            422, "invalid_request", f"{said}.", [{"pointer": "/expires_at", "detail": said}]
-        )
+        raise refused("expires_at", said)
 
     def make(connection: Connection) -> Made:
         key, text = stored.create(
@@ -174,7 +172,7 @@ def _instant(text: str) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
     except (ValueError, OverflowError):
-        raise cursors.refused() from None
+        raise cursors.foreign() from None
 
 
 def _shown(key: ApiKey) -> Key:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Coroutine
-from math import isfinite
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
-from sqlalchemy import Boolean, Date, DateTime, Float, Integer, String
 
 from api.dependencies import Services, services
-from api.problems import Problem
+from api.filters import OPERATORS, filters_of
+from api.problems import Problem, refused
 from api.routing import SecuredRoute, add, needs
 from api.schemas.answers import ClientDecisions, page_schema
 from ml.models import ModelSpec
@@ -27,70 +26,16 @@ from warehouse.repositories.score_pages import (
     Page,
     Sort,
     read_page,
-    usable_columns,
 )
-from warehouse.scored import scored_table
-from warehouse.types import UtcDateTime
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Rows a page.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 Order = Annotated[
     str | None, Query(description="Columns, separated by commas; `-column` for descending.")
 ]
-PAGING = {"limit", "cursor", "sort"}
-OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge")
 MOST_OF_A_CLIENT = 100
 ROWS = 100
 """Rows of a page, unless asked for otherwise."""
-MOST_FILTERS = 50
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError("not finite")
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError("no database holds it")
-    return value
-
-
-def _instant(text: str) -> dt.datetime:
-    value = dt.datetime.fromisoformat(text)
-    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-
-
-def _local(text: str) -> dt.datetime:
-    value = dt.datetime.fromisoformat(text)
-    if value.tzinfo is not None:
-        raise ValueError("local times have no zone")
-    return value
-
-
-def _truth(text: str) -> bool:
-    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-
-
-def _text(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("no id holds it")
-    return text
-
-
-KINDS: list[tuple[Any, Callable[[str], Any]]] = [
-    (Float, _finite),
-    (Boolean, _truth),
-    (Integer, _whole),
-    (UtcDateTime, _instant),
-    (DateTime, _local),
-    (Date, dt.date.fromisoformat),
-    (String, _text),
-]
-"""How the text of a filter is read, by the type of its column."""
 
 
 class StoredRoute(SecuredRoute):
@@ -228,7 +173,7 @@ def _latest(
     schema: Any,
     entity: str | None = None,
 ) -> Response:
-    filters = filters + _filters(request, spec)
+    filters = filters + filters_of(request, spec)
     page = _read(request, spec, filters, limit, cursor, sort)
     if page is None:
         raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
@@ -296,41 +241,6 @@ def _read(
     except CursorExpiredError as error:
         raise Problem(410, "cursor_expired", str(error)) from error
     except CursorInvalidError as error:
-        raise _refused("cursor", str(error)) from error
+        raise refused("cursor", str(error)) from error
     except ColumnError as error:
-        raise _refused("sort", str(error)) from error
-
-
-def _filters(request: Request, spec: ModelSpec) -> list[Filter]:
-    """``?column=value`` and ``?column.gt=value`` (lt, le, gt, ge, ne, eq)."""
-    table = scored_table(spec)
-    usable = usable_columns(table)
-    found: list[Filter] = []
-    for name, text in request.query_params.multi_items():
-        if name in PAGING:
-            continue
-        if len(found) == MOST_FILTERS:
-            raise _refused(name, f"a read takes up to {MOST_FILTERS} filters")
-        column, _, operator = name.partition(".")
-        if column not in usable or operator not in ("", *OPERATORS):
-            raise _refused(
-                name,
-                f"cannot filter by {name!r}: use ?column=value or ?column.gt=value"
-                f" ({', '.join(OPERATORS)}) with one of {', '.join(usable)}",
-            )
-        value = _typed(table.c[column], name, text)
-        found.append(Filter(column, operator or "eq", value))  # type: ignore[arg-type]
-    return found
-
-
-def _typed(column: Any, name: str, text: str) -> Any:
-    parse = next(parse for kind, parse in KINDS if isinstance(column.type, kind))
-    try:
-        return parse(text)
-    except (ValueError, KeyError, OverflowError):
-        what = column.type.python_type.__name__
-        raise _refused(name, f"{text!r} is no value of {column.name} ({what})") from None
-
-
-def _refused(name: str, said: str) -> Problem:
-    return Problem(422, "invalid_request", f"{said}.", [{"pointer": f"/{name}", "detail": said}])
+        raise refused("sort", str(error)) from error
