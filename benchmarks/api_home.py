@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
@@ -13,9 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.api_client import request
+from benchmarks.api_process import Server, free_port, serving, uvicorn
 from benchmarks.harness import isolated
 
 CHURN = "churn"
+CONSTANT = "/constant"
+READY = "/api/health/ready"
 TIER = "standard"
 TIERS = "standard=600000000/minute,unlimited=unlimited"
 """So that each call is counted against a limit that no benchmark reaches."""
@@ -38,6 +43,19 @@ class Home:
             "SEVENFOLD_API_TIERS": TIERS,
             "SEVENFOLD_API_LOG_FORMAT": "json",
         }
+
+    def get(self, path: str) -> bytes:
+        """A read with the key."""
+        return request("GET", path, self.key)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """A decision asked for with the key."""
+        return request("POST", path, self.key, json.dumps(body).encode())
+
+    @property
+    def constants(self) -> tuple[bytes, bytes]:
+        """The constant decision and the constant read."""
+        return self.post(CONSTANT, {"client_id": "C1"}), self.get(CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -144,6 +162,16 @@ def _clients(home: Home) -> Clients:
         trees=estimator.model_.trees.count,
         model_file=champion.fitted_folder / "model.trees.txt",
     )
+
+
+@contextmanager
+def application(home: Home, factory: str) -> Iterator[Server]:
+    """One of ``api_server``'s applications, serving a home."""
+    port = free_port()
+    call = uvicorn(f"benchmarks.api_server:{factory}", port, "--factory")
+    ready = READY if factory == "with_middleware" else CONSTANT
+    with serving(call, port, ready, home.environment) as server:
+        yield server
 
 
 @contextmanager

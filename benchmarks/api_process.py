@@ -22,6 +22,9 @@ from benchmarks.harness import PROJECT
 START_SECONDS = 90
 GRACE_SECONDS = 10
 AGAIN_SECONDS = 0.001
+SETTLE_SECONDS = 30
+LOOK_SECONDS = 0.5
+IDLE_SHARE = 0.1
 HOST = "127.0.0.1"
 
 
@@ -42,6 +45,15 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess, OSError):
                 total += _cpu(process)
         return total
+
+    def settle(self) -> None:
+        """Wait until what goes on after a start is over, such as workers that warm up."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            before = self.cpu()
+            time.sleep(LOOK_SECONDS)
+            if self.cpu() - before < IDLE_SHARE * LOOK_SECONDS:
+                return
 
     def peak_mb(self) -> float | None:
         """Peak resident memory of the process itself; None where the system does not tell."""

@@ -6,68 +6,41 @@ comparison are asked in turns, and what counts is each one's best round.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks import api_home, api_peers
-from benchmarks.api_client import Line, Target, latency, request, throughput
-from benchmarks.api_home import Clients, Home
+from benchmarks.api_client import Line, Target, latency, throughput
+from benchmarks.api_home import CONSTANT, READY, Clients, Home, application
 from benchmarks.api_process import Server, free_port, serving, uvicorn
+from benchmarks.api_reads import reads
 from benchmarks.harness import Benchmark, Cost, Goal, Row, at_least, at_most, best, command
 
-CONSTANT = "/constant"
 DECISION = "/api/churn?reasons=false"
 BATCH = "/api/churn/batch?reasons=false"
-LATEST = "/api/churn/latest"
-READY = "/api/health/ready"
 BATCH_ROWS = 1000
 CHECKED = 20
-HOT_CLIENTS = 50
-MOST_LIMIT = 900
-REPEATED_SHARE = 0.9
-"""Of reads: most ask again for what was asked before since the day was scored."""
-READ_GOALS = {"sqlite": at_most(1.3), "postgresql": at_most(2.7)}
 COLD_PEAK_GOAL_MB = 130
 IMPORTS = "import fastapi, uvicorn"
 LEAVE = "import os; os._exit(0)"
 """At once: what is imported is not taken down, as no starting server does either."""
 
 
-@contextmanager
-def application(home: Home, factory: str) -> Iterator[Server]:
-    """One of ``api_server``'s applications, serving a home."""
-    port = free_port()
-    call = uvicorn(f"benchmarks.api_server:{factory}", port, "--factory")
-    ready = READY if factory == "with_middleware" else CONSTANT
-    with serving(call, port, ready, home.environment) as server:
-        yield server
-
-
 def by_id(home: Home, known: Clients) -> list[bytes]:
     """A decision about each client, by its id."""
-    return [_post(home, DECISION, {"client_id": name}) for name in known.ids]
+    return [home.post(DECISION, {"client_id": name}) for name in known.ids]
 
 
 def by_features(home: Home, known: Clients, places: Sequence[int]) -> list[bytes]:
     """A decision about each of these clients, its features given in full."""
-    return [_post(home, DECISION, {"features": dict(known.features[place])}) for place in places]
-
-
-def _post(home: Home, path: str, body: Mapping[str, Any]) -> bytes:
-    return request("POST", path, home.key, json.dumps(body).encode())
-
-
-def constants(home: Home) -> tuple[bytes, bytes]:
-    """The constant decision and the constant read."""
-    return _post(home, CONSTANT, {"client_id": "C1"}), request("GET", CONSTANT, home.key)
+    return [home.post(DECISION, {"features": dict(known.features[place])}) for place in places]
 
 
 def check(server: Server, asked: Sequence[bytes], expected: Sequence[float]) -> None:
@@ -82,7 +55,7 @@ def check(server: Server, asked: Sequence[bytes], expected: Sequence[float]) -> 
 def middleware(home: Home, whole: Server, requests: int, rounds: int) -> Iterator[Row]:
     """The constant routes with everything around them, and with nothing."""
     with application(home, "without_middleware") as bare:
-        for name, call in zip(("POST", "GET"), constants(home), strict=True):
+        for name, call in zip(("POST", "GET"), home.constants, strict=True):
             targets = [Target.of(whole, call), Target.of(bare, call)]
             ours, theirs = latency(targets, requests, rounds)
             what = f"{name} {CONSTANT}, the whole middleware"
@@ -103,7 +76,7 @@ def decisions(
     for asked, expected in ways.values():
         check(server, asked, expected)
     targets = [
-        Target.of(server, constants(home)[0]),
+        Target.of(server, home.constants[0]),
         *(Target.of(server, *asked) for asked, _ in ways.values()),
     ]
     theirs, *taken = latency(targets, requests, rounds)
@@ -119,7 +92,7 @@ def batch(home: Home, known: Clients, server: Server, requests: int, rounds: int
     import pandas as pd
 
     places = [place % len(known.ids) for place in range(BATCH_ROWS)]
-    call = _post(home, BATCH, {"items": [{"features": known.features[place]} for place in places]})
+    call = home.post(BATCH, {"items": [{"features": known.features[place]} for place in places]})
     with Line(server.port) as line:
         items = json.loads(line.ask(call))["items"]
     found = [item["result"]["decisions"][0]["churn_probability"] for item in items]
@@ -147,59 +120,6 @@ def _predict(booster: Any, rows: Any, times: int) -> Cost:
         booster.predict(rows, num_threads=1)
         seconds.append(time.perf_counter() - started)
     return Cost(sorted(seconds)[times // 2], (time.process_time() - worked) / times)
-
-
-def reads(
-    home: Home, known: Clients, server: Server, database: str, requests: int, rounds: int
-) -> Iterator[Row]:
-    """Stored decisions, asked for again and never asked before, against the constant read."""
-
-    def get(path: str) -> bytes:
-        return request("GET", path, home.key)
-
-    def new_entities() -> Iterator[bytes]:
-        # Another limit is another question, although the rows are the same.
-        for limit in range(100, 100 + MOST_LIMIT):
-            yield from (get(f"{LATEST}/{name}?limit={limit}") for name in known.ids)
-
-    def new_lists() -> Iterator[bytes]:
-        # Every row is above such a threshold: as many rows are read as without it.
-        for number in itertools.count():
-            yield get(f"{LATEST}?limit=50&margin_at_risk.gt=-{10**9 + number}")
-
-    hot = [get(f"{LATEST}/{name}") for name in known.ids[:HOT_CLIENTS]]
-    with Line(server.port) as line:
-        for asked in hot:
-            line.ask(asked)
-    kinds = {
-        f"{LATEST}/{{entity}}": (Target.of(server, *hot), Target(server, new_entities())),
-        f"{LATEST}?limit=50": (
-            Target.of(server, get(f"{LATEST}?limit=50")),
-            Target(server, new_lists()),
-        ),
-    }
-    targets = [Target.of(server, constants(home)[1]), *itertools.chain(*kinds.values())]
-    theirs, *taken = latency(targets, requests, rounds)
-    if database != "sqlite":
-        taken = [Cost(cost.seconds) for cost in taken]
-    for number, kind in enumerate(kinds):
-        repeated, new = taken[2 * number : 2 * number + 2]
-        for note, cost, goal in (
-            ("asked before", repeated, None),
-            ("never asked before", new, None),
-            (f"{REPEATED_SHARE:.0%} asked before", _mixed(repeated, new), READ_GOALS[database]),
-        ):
-            yield Row(f"GET {kind}, {database}, {note}", f"GET {CONSTANT}", cost, theirs, goal)
-
-
-def _mixed(repeated: Cost, new: Cost) -> Cost:
-    """What a read takes on average where most were asked before."""
-
-    def mean(one: float, other: float) -> float:
-        return REPEATED_SHARE * one + (1 - REPEATED_SHARE) * other
-
-    cpu = None if repeated.cpu is None or new.cpu is None else mean(repeated.cpu, new.cpu)
-    return Cost(mean(repeated.seconds, new.seconds), cpu)
 
 
 def cold_start(home: Home, times: int) -> Row:
