@@ -38,20 +38,22 @@ class Workers:
         self.log = logger("workers")
 
     async def ask(self, request: Request) -> Reply:
-        """The reply of a worker; Problem 503 where too many wait, 504 where it takes too long."""
+        """The reply of a worker; Problem 503 where too many wait, or this call too long for its turn,
+        and 504 where the answer takes too long."""
         if self._waiting >= QUEUED * self.count:
-            raise Problem(
-                503,
-                "busy",
-                "Too many answers that need fitting are being waited for.",
-                headers={"Retry-After": "2"},
-            )
+            raise _busy()
         self._waiting += 1
         try:
-            async with self._free:
-                return await self._ask(request)
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise _busy() from None
         finally:
             self._waiting -= 1
+        try:
+            return await self._ask(request)
+        finally:
+            self._free.release()
 
     async def _ask(self, request: Request) -> Reply:
         for _ in range(2):
@@ -98,6 +100,15 @@ class Workers:
         idle, self._idle = self._idle, []
         for worker in idle:
             await _stop(worker)
+
+
+def _busy() -> Problem:
+    return Problem(
+        503,
+        "busy",
+        "Too many answers that need fitting are being waited for.",
+        headers={"Retry-After": "2"},
+    )
 
 
 async def _exchange(worker: Process, request: Request) -> Reply:
