@@ -38,8 +38,11 @@ class Workers:
         self.log = logger("workers")
 
     async def ask(self, request: Request) -> Reply:
-        """The reply of a worker; Problem 503 where too many wait, or this call too long for its turn,
-        and 504 where the answer takes too long."""
+        """The reply of a worker.
+
+        Problem 503 where too many wait, or this call too long for its turn; 504 where the answer
+        takes too long.
+        """
         if self._waiting >= QUEUED * self.count:
             raise _busy()
         self._waiting += 1
