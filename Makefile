@@ -54,7 +54,7 @@ bench-load: $(STAMP) ## The API under load beside a training, on a scored home (
 	$(BIN)/python -m benchmarks.load --home $(or $(HOME_FOLDER),.sevenfold)
 
 lock: ## Pin the packages of pyproject.toml again
-	VIRTUAL_ENV=.venv .venv/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url -o requirements.lock
+	VIRTUAL_ENV=.venv .venv/uv pip compile pyproject.toml --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url -o requirements.lock
 
 clean: ## Remove the environment; state in .sevenfold/ stays (see `sevenfold reset`)
 	rm -rf .venv
