@@ -1,24 +1,20 @@
-"""All seven models on a small sample firm: from ingestion to replay and to answers over HTTP."""
+"""All seven models on a small sample firm: from ingestion to replay, day after day."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import select
 
-from api.main import create_app
 from ml.lifecycle.replay import replay
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
 from ml.settings import MlSettings
 from orchestration.pipeline import Step, run_pipeline
 from orchestration.resources import prepare_dagster_home
-from tests.http_server import serving
 from tests.small_firm import morning_after
 from warehouse.database import reading
 from warehouse.repositories import models, scores
@@ -30,18 +26,6 @@ pytestmark = pytest.mark.slow
 DAY = date(2026, 6, 30)
 NEXT = DAY + timedelta(days=1)
 SPECS = list(default_registry().values())
-QUERIES: dict[str, dict[str, Any]] = {
-    "budget": {"total": 1000.0, "periods": 4},
-    "revenue_leak": {
-        "line": {
-            "client_id": "C00001",
-            "service_id": "S01",
-            "issued_on": "2026-06-15",
-            "quantity": 1,
-            "unit_price": 0,
-        }
-    },
-}
 
 
 def opened(home: Any, day: date) -> Workspace:
@@ -107,49 +91,3 @@ def test_a_stored_decision_of_each_model_replays_bit_for_bit_after_newer_data(
             found = replay(workspace, spec, row[spec.entity_column], DAY, key)
             assert found.equal, f"{spec.name}: {found.rows()}"
             assert found.data_version != workspace.data_version().snapshot
-
-
-def test_each_champion_answers_on_demand_and_its_decisions_over_http(
-    runs: tuple[Workspace, list[list[Step]]],
-) -> None:
-    workspace, _ = runs
-    with serving(create_app(workspace)) as client:
-        for spec in scored_specs(workspace):
-            page = client.get(f"/api/{spec.route}/latest", params={"limit": 1000})
-            assert page.status_code == 200, page.text
-            assert "NaN" not in page.text
-            answer = client.post(f"/api/{spec.route}", json=question(spec, workspace, client))
-            assert answer.status_code == 200, f"{spec.name}: {answer.text}"
-            body = answer.json()
-            assert body["model"] == spec.name
-            for decision in body["decisions"]:
-                spec.Decision.model_validate_json(json.dumps(decision))
-            if spec.entity == ("client_id",):
-                row = client.get(f"/api/{spec.route}/latest/{body['decisions'][0]['client_id']}")
-                [there] = row.json()["items"]
-                for name in set(spec.Decision.model_fields) - {"reasons"}:
-                    assert body["decisions"][0][name] == there[name], f"{spec.name}.{name}"
-            if spec.name == "budget":
-                total = sum(one["recommended_amount"] for one in body["decisions"])
-                assert total == pytest.approx(1000.0, abs=1e-6)
-
-
-def question(spec: ModelSpec, workspace: Workspace, client: httpx.Client) -> dict[str, Any]:
-    """A query about the first stored decision's entity, or one that needs none."""
-    if spec.name in QUERIES:
-        return QUERIES[spec.name]
-    first = {"limit": 1} | ({"sort": "status"} if spec.name == "pricing" else {})
-    [row] = client.get(f"/api/{spec.route}/latest", params=first).json()["items"]
-    if spec.name == "pricing":
-        known = {"service_id": row["service_id"], "segment": row["segment"]}
-        return known | ({"prices": [10, 20.5]} if row["status"] == "recommended" else {})
-    if spec.name == "demand":
-        return {"series_id": row["series_id"], "horizon": 4}
-    if spec.name == "anomaly":
-        series = client.get(f"/api/{spec.route}/latest", params={"subject_kind": "series"})
-        name = series.json()["items"][0]["subject_id"]
-        return {
-            "series_id": name,
-            "observations": [{"observed_at": "2026-07-02", "value": 1e6}],
-        }
-    return {"client_id": row["client_id"]}
