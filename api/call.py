@@ -42,6 +42,10 @@ class Call:
     unknown_because: str = "no key was given"
     status: int = 500
 
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return time.perf_counter() - self.started
+
 
 def of(scope: Scope) -> Call:
     """The call that the outermost middleware began."""

@@ -20,7 +20,8 @@ from ml.serving.base import Serving
 from ml.settings import MlSettings
 from warehouse.database import reading
 from warehouse.objects import StoreError
-from warehouse.repositories import data_versions, models, online
+from warehouse.points import Day
+from warehouse.repositories import data_versions, models, scores
 
 REFRESH_SECONDS = 1.0
 AGAIN_SECONDS = 5.0
@@ -74,6 +75,7 @@ class Champions:
         self._metrics = metrics
         self._states = {name: State() for name in workspace.registry}
         self._known: Known | None = None
+        self._days: dict[str, Day] = {}
         self._refreshing = asyncio.Lock()
         self.log = logger("champions")
 
@@ -102,6 +104,10 @@ class Champions:
             raise Problem(503, "no_champion", "Nothing was ingested yet, so every model is silent.")
         return self._known
 
+    def day(self, spec: ModelSpec) -> Day | None:
+        """The newest scored day of a model, at most a moment old; its stored features are of it."""
+        return self._days.get(spec.name)
+
     async def refresh(self) -> None:
         """Follow the log and the newest data."""
         async with self._refreshing:
@@ -121,13 +127,14 @@ class Champions:
         with reading(self._workspace.engine) as connection:
             named = models.champions(connection)
             newest = data_versions.newest(connection)
-            days = {name: online.newest_as_of(connection, name) for name in self._states}
+            days = {name: scores.newest_day(connection, name) for name in self._states}
         if newest is not None:
             self._known = Known(self._workspace.as_of(newest), newest.snapshot)
         today = self._workspace.clock().date()
         for name, day in days.items():
             if day is not None:
-                self._metrics.features_of(name, day, today)
+                self._days[name] = Day(day.as_of, day.run_id)
+                self._metrics.features_of(name, day.as_of, today)
         return named
 
     def _next(self, spec: ModelSpec, version: str | None, state: State) -> State:

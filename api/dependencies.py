@@ -11,7 +11,7 @@ from typing import TypeVar
 from fastapi import Request
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from api.cache import ReadCache
+from api.cache import DayCache
 from api.champions import REFRESH_SECONDS, Champions
 from api.keys import Keys
 from api.limiter import Limiter
@@ -41,7 +41,7 @@ class Services:
         self.metrics = Metrics()
         self.keys = Keys(workspace.engine)
         self.limiter = Limiter(settings)
-        self.cache = ReadCache()
+        self.answers: DayCache[bytes] = DayCache()
         self.points = points(workspace.settings.warehouse_url)
         self.workers = Workers(settings.api_workers, settings.api_worker_seconds, workspace.ml)
         self.champions = Champions(workspace, self.metrics)

@@ -25,8 +25,10 @@ AGAIN_SECONDS = 5.0
 class Limit:
     """A limit and the tier it is named for; headers follow the IETF draft on rate limit headers."""
 
-    name: str
+    name: bytes
     item: RateLimitItem
+    amount: int
+    seconds: int
     policy: bytes
 
     @classmethod
@@ -35,10 +37,12 @@ class Limit:
         if text == UNLIMITED:
             return None
         item = parse(text)
-        return cls(name, item, f'"{name}";q={item.amount};w={item.get_expiry()}'.encode())
+        amount, seconds = item.amount, item.get_expiry()
+        policy = f'"{name}";q={amount};w={seconds}'.encode()
+        return cls(name.encode(), item, amount, seconds, policy)
 
     def __str__(self) -> str:
-        return f"{self.item.amount} requests in {self.item.get_expiry()} s"
+        return f"{self.amount} requests in {self.seconds} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Counted:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What an answer says of the limit."""
-        left = b'"%s";r=%d;t=%d' % (self.limit.name.encode(), self.remaining, self.reset)
+        left = b'"%s";r=%d;t=%d' % (self.limit.name, self.remaining, self.reset)
         return [(b"ratelimit-policy", self.limit.policy), (b"ratelimit", left)]
 
 
@@ -66,7 +70,7 @@ class Limiter:
     def __init__(self, settings: ApiSettings) -> None:
         self._tiers = {name: Limit.of(name, text) for name, text in settings.api_tiers.items()}
         self._address = Limit.of("address", settings.api_ip_limit)
-        self._own = SlidingWindowCounterRateLimiter(Windows())
+        self._own = Windows()
         self._pool: ConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
         if settings.api_limits_url != "memory":
@@ -107,15 +111,18 @@ class Limiter:
             return None
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
-                return await _hit(self._shared, limit, who)
+                return await self._count_shared(self._shared, limit, who)
             except StorageError as error:
                 self._away_until = time.monotonic() + AGAIN_SECONDS
                 self.log.warning("redis_away", error=str(error.storage_error))
-        return await _hit(self._own, limit, who)
+        hit = self._own.hit(who, limit.amount, limit.seconds)
+        return Counted(limit, hit.allowed, hit.remaining, int(hit.reset) + 1)
 
-
-async def _hit(limiter: SlidingWindowCounterRateLimiter, limit: Limit, who: str) -> Counted:
-    allowed = await limiter.hit(limit.item, who)
-    stats = await limiter.get_window_stats(limit.item, who)
-    reset = max(1, int(stats.reset_time - time.time()) + 1)
-    return Counted(limit, allowed, max(0, stats.remaining), reset)
+    @staticmethod
+    async def _count_shared(
+        shared: SlidingWindowCounterRateLimiter, limit: Limit, who: str
+    ) -> Counted:
+        allowed = await shared.hit(limit.item, who)
+        stats = await shared.get_window_stats(limit.item, who)
+        reset = max(1, int(stats.reset_time - time.time()) + 1)
+        return Counted(limit, allowed, max(0, stats.remaining), reset)

@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
+from api.cache import DayCache
 from api.champions import Champion, Champions
 from api.metrics import Metrics
 from api.problems import Problem
 from api.workers import Workers
 from ml.models import ModelSpec
-from ml.serving.base import Answer, Asked, QueryError, Serving
+from ml.serving.base import Answer, Asked, QueryError, Serving, StoredFeatures
 from ml.serving.worker import Request
-from warehouse.points import Points
+from warehouse.points import Online, Points
 
 Outcome = dict[str, Any] | Problem
 """An answer in API.md's form, or why there is none."""
@@ -33,6 +34,7 @@ class Predictor:
         self._points = points
         self._workers = workers
         self._metrics = metrics
+        self._stored: DayCache[Online] = DayCache()
 
     async def answer(self, spec: ModelSpec, query: Any, reasons: bool) -> dict[str, Any]:
         """One on-demand decision, in API.md's form; Problem where there is none."""
@@ -98,7 +100,7 @@ class Predictor:
         kind = spec.serving_class()
         entity = kind.entity_of(query)
         if entity is not None:
-            there = await self._points.online(spec.name, entity)
+            there = await self._online(spec, entity)
             if there is not None:
                 if there.schema_hash != champion.schema_hash and not kind.reads_by_name:
                     raise Problem(
@@ -107,9 +109,22 @@ class Predictor:
                         f"The stored features of {spec.title} have schema {there.schema_hash}, its"
                         f" champion has {champion.schema_hash}: score again.",
                     )
-                return Asked(query, there.features, there.as_of), there.data_version
+                return Asked(query, StoredFeatures(there.features), there.as_of), there.data_version
         known = self._champions.known
         return Asked(query, None, known.as_of), known.data_version
+
+    async def _online(self, spec: ModelSpec, entity: str) -> Online | None:
+        """The stored features of an entity, read once between two scorings."""
+        # The day as it was before reading: what is read of an older one is not given for a newer.
+        day = self._champions.day(spec)
+        if day is None:
+            return await self._points.online(spec.name, entity)
+        found = self._stored.get((spec.name, entity), day)
+        if found is None:
+            found = await self._points.online(spec.name, entity)
+            if found is not None:
+                self._stored.put((spec.name, entity), day, found, len(found.features))
+        return found
 
     async def probe(self, spec: ModelSpec, folder: Path, asked: Asked) -> None:
         """Load a version and ask it something; what cannot be loaded or fails raises.

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import call as calls
@@ -38,6 +39,16 @@ class SecuredRoute(APIRoute):
         if ROLE not in extra:
             raise TypeError(f"{self.path}: say openapi_extra=needs(role) or public()")
         self.role: Role | None = None if extra[ROLE] == PUBLIC else extra[ROLE]
+        self._begins, *parameters = self.path.split("{", 1)
+        self._fixed = not parameters
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # Routes are tried one by one, and nearly all are another's: told before any pattern is.
+        if not scope.get("root_path"):
+            path: str = scope["path"]
+            if path != self._begins if self._fixed else not path.startswith(self._begins):
+                return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.role is not None:

@@ -1,88 +1,62 @@
-"""Sliding windows counted in memory, as a storage of the ``limits`` library.
+"""Sliding windows counted in memory, as the ``limits`` library counts them.
 
-The library's own walks all keys for each request, so that its cost grows with the callers; this one
-looks at one key, and clears what is over once in a while.
+The library's own storage walks all keys for each request, so that its cost grows with the callers;
+this one looks at one key, and clears what is over once in a while.
 """
 
 from __future__ import annotations
 
 import time
-
-from limits.aio.storage import SlidingWindowCounterSupport, Storage
+from dataclasses import dataclass
 
 SWEEP_SECONDS = 60.0
 
 
-class Windows(Storage, SlidingWindowCounterSupport):
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A call counted: whether it is let through, how many more would be, seconds to the reset."""
+
+    allowed: bool
+    remaining: int
+    reset: float
+
+
+class Windows:
     """Counts of the present and the previous window of each key.
 
     How many calls lie in the last ``expiry`` seconds is estimated as the library does: those of the
     present window and the previous window's, weighted by how much of it they still hold.
     """
 
-    STORAGE_SCHEME = ["async+sevenfold"]  # noqa: RUF012 - the library's own way
-
     def __init__(self) -> None:
-        super().__init__()
         # By key: number of the window, calls in it, calls in the one before, its end.
         self._held: dict[str, tuple[int, int, int, float]] = {}
         self._swept = 0.0
 
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return ValueError
+    def __len__(self) -> int:
+        """How many keys are remembered."""
+        return len(self._held)
 
-    async def acquire_sliding_window_entry(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> bool:
+    def hit(self, key: str, limit: int, expiry: int) -> Hit:
+        """Count a call of ``key``, of which ``limit`` are let through in ``expiry`` seconds."""
         now = time.time()
-        number, present, previous = self._present(key, expiry, now)
-        rest = 1.0 - now / expiry % 1.0
-        if int(previous * rest) + present + amount > limit:
-            return False
-        self._held[key] = (number, present + amount, previous, (number + 2) * expiry)
-        if now - self._swept > SWEEP_SECONDS:
-            self._sweep(now)
-        return True
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        now = time.time()
-        _, present, previous = self._present(key, expiry, now)
-        rest = expiry - now % expiry
-        return previous, rest, present, rest + expiry
-
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        self._held.pop(key, None)
-
-    def _present(self, key: str, expiry: int, now: float) -> tuple[int, int, int]:
         number = int(now // expiry)
+        rest = expiry - now % expiry
+        present = previous = 0
         held = self._held.get(key)
-        if held is None or held[0] < number - 1:
-            return number, 0, 0
-        if held[0] < number:
-            return number, 0, held[1]
-        return number, held[1], held[2]
+        if held is not None and held[0] >= number - 1:
+            present, previous = (held[1], held[2]) if held[0] == number else (0, held[1])
+        taken = int(previous * rest / expiry) + present
+        allowed = taken < limit
+        if allowed:
+            taken, present = taken + 1, present + 1
+            self._held[key] = (number, present, previous, (number + 2) * expiry)
+            if now - self._swept > SWEEP_SECONDS:
+                self._sweep(now)
+        # One call fewer counts when this window ends, or when the previous one weighs one less.
+        reset = min(rest if present else expiry, rest % (expiry / previous) if previous else expiry)
+        return Hit(allowed, max(0, limit - taken), reset)
 
     def _sweep(self, now: float) -> None:
         self._swept = now
         self._held = {key: held for key, held in self._held.items() if held[3] > now}
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        raise NotImplementedError("these windows slide: no other strategy is counted here")
-
-    async def get(self, key: str) -> int:
-        raise NotImplementedError("these windows slide: no other strategy is counted here")
-
-    async def get_expiry(self, key: str) -> float:
-        held = self._held.get(key)
-        return time.time() if held is None else held[3]
-
-    async def check(self) -> bool:
-        return True
-
-    async def reset(self) -> int:
-        held, self._held = self._held, {}
-        return len(held)
-
-    async def clear(self, key: str) -> None:
-        self._held.pop(key, None)

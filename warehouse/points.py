@@ -12,8 +12,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-import msgspec
-
 from warehouse.database import parse_url
 from warehouse.entity_rows import EntityRows
 from warehouse.scored import ScoredSpec
@@ -39,12 +37,12 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The stored inputs of one entity."""
+    """The stored inputs of one entity, as JSON."""
 
     as_of: date
     data_version: str
     schema_hash: str
-    features: dict[str, Any]
+    features: str
 
 
 class Points(Protocol):
@@ -101,7 +99,7 @@ class SqlitePoints:
         row = self._one(self._online, (model, entity))
         if row is None:
             return None
-        return Online(date.fromisoformat(row[0]), row[1], row[2], msgspec.json.decode(row[3]))
+        return Online(date.fromisoformat(row[0]), row[1], row[2], row[3])
 
     async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
         if self._connection is None:
@@ -155,7 +153,7 @@ class PostgresPoints:
         row = await self._one(self._online, (model, entity))
         if row is None:
             return None
-        return Online(row[0], row[1], row[2], msgspec.json.decode(row[3]))
+        return Online(row[0], row[1], row[2], row[3])
 
     async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
         if self._pool is None:

@@ -140,9 +140,9 @@ def _items_with_nan(body: bytes) -> list[msgspec.Raw] | None:
 
 
 def _reasons(request: Request) -> bool:
-    text = request.query_params.get("reasons")
-    if text is None:
+    if not request.scope["query_string"]:
         return True
+    text = request.query_params.get("reasons", "true")
     if text.lower() not in ("true", "false", "1", "0"):
         said = f"reasons is true or false, got {text!r}"
         raise refused("reasons", said)

@@ -62,7 +62,7 @@ class StoredRoute(SecuredRoute):
                 raise Problem(404, "not_scored", f"{spec.title} was not scored yet.")
             if _has(request, spec, day):
                 return Response(status_code=304, headers=_headers(spec, day))
-            body = having.cache.get((scope["path"], scope["query_string"]), day)
+            body = having.answers.get((scope["path"], scope["query_string"]), day)
             if body is None:
                 having.metrics.cache.labels("miss").inc()
                 return await read(request)
@@ -74,19 +74,18 @@ class StoredRoute(SecuredRoute):
 
 def add_routes(app: FastAPI, spec: ModelSpec) -> None:
     """``GET /api/{model}/latest`` and ``…/latest/{entity}``."""
-    pages: Any = page_schema(spec)
     route = type("StoredRoute", (StoredRoute,), {"spec": spec})
     options: dict[str, Any] = {
         "methods": ["GET"],
         "tags": [spec.title],
-        "response_model": pages,
+        "response_model": page_schema(spec),
         "openapi_extra": needs("read"),
     }
 
     def latest(
         request: Request, limit: Limit = ROWS, cursor: Cursor = None, sort: Order = None
     ) -> Response:
-        return _latest(request, spec, [], limit, cursor, sort, pages)
+        return _latest(request, spec, [], limit, cursor, sort)
 
     def latest_of(
         request: Request,
@@ -96,7 +95,7 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
         sort: Order = None,
     ) -> Response:
         only = Filter(spec.entity_column, "eq", entity)
-        return _latest(request, spec, [only], limit, cursor, sort, pages, entity)
+        return _latest(request, spec, [only], limit, cursor, sort, entity)
 
     path = f"/api/{spec.route}/latest"
     summary = f"Stored decisions: {spec.decides}"
@@ -170,7 +169,6 @@ def _latest(
     limit: int,
     cursor: str | None,
     sort: str | None,
-    schema: Any,
     entity: str | None = None,
 ) -> Response:
     filters = filters + filters_of(request, spec)
@@ -180,8 +178,9 @@ def _latest(
     if entity is not None and not page.rows and cursor is None:
         raise Problem(404, "unknown_entity", f"{spec.title} has no decision for {entity!r}.")
     day = Day(page.day.as_of, page.day.run_id)
-    body = schema(items=page.rows, next_cursor=page.next_cursor).model_dump_json().encode()
-    services(request).cache.put((request.scope["path"], request.scope["query_string"]), day, body)
+    body = _body(page.rows, page.next_cursor)
+    asked = request.scope["path"], request.scope["query_string"]
+    services(request).answers.put(asked, day, body, len(body))
     return Response(body, headers=_headers(spec, day), media_type="application/json")
 
 
@@ -196,8 +195,12 @@ async def _of_entity(
     day = Day(dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of, rows[0]["run_id"])
     if _has(request, spec, day):
         return Response(status_code=304, headers=_headers(spec, day))
-    body = msgspec.json.encode({"items": rows, "next_cursor": None})
+    body = _body(rows, None)
     return Response(body, headers=_headers(spec, day), media_type="application/json")
+
+
+def _body(rows: list[dict[str, Any]], next_cursor: str | None) -> bytes:
+    return msgspec.json.encode({"items": rows, "next_cursor": next_cursor})
 
 
 def _has(request: Request, spec: ModelSpec, day: Day) -> bool:
@@ -236,7 +239,13 @@ def _read(
     try:
         with reading(services(request).workspace.engine) as connection:
             return read_page(
-                connection, spec, filters=filters, sort=order, limit=limit, cursor=cursor
+                connection,
+                spec,
+                filters=filters,
+                sort=order,
+                limit=limit,
+                cursor=cursor,
+                raw_json=True,
             )
     except CursorExpiredError as error:
         raise Problem(410, "cursor_expired", str(error)) from error

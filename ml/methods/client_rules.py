@@ -55,6 +55,5 @@ def usual_margin(encoder: TabularEncoder, matrix: np.ndarray) -> np.ndarray:
     for name in YEAR_COLUMNS:
         if name in encoder.columns:
             year = matrix[:, encoder.columns.index(name)]
-            usual = np.where(np.isnan(year), 0.0, year) * HORIZON_OF_USUAL / 365
-            return np.asarray(np.maximum(usual, 0.0))
+            return np.asarray(np.fmax(year, 0.0) * HORIZON_OF_USUAL / 365)  # 0 for NaN too
     return np.zeros(len(matrix))

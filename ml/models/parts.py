@@ -44,7 +44,7 @@ def _one_error(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 
 Scalar = Annotated[
-    StrictBool | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | Number | Text | None,
+    Number | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | StrictBool | Text | None,
     GetPydanticSchema(_one_error),
 ]
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from ml.settings import MlSettings
 
@@ -16,6 +18,33 @@ if TYPE_CHECKING:
 
 Features = Mapping[str, Any]
 """The stored inputs of one entity: what ``Method.online`` kept, as JSON gives it back."""
+
+
+class StoredFeatures(Mapping[str, Any]):
+    """Stored inputs by name, read from their JSON ``text`` when they are first looked at.
+
+    What a version makes of a text it may keep, so that the text need not be read again.
+    """
+
+    __slots__ = ("_values", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._values: dict[str, Any] | None = None
+
+    def _read(self) -> dict[str, Any]:
+        if self._values is None:
+            self._values = msgspec.json.decode(self.text)
+        return self._values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 class QueryError(ValueError):

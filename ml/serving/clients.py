@@ -5,17 +5,34 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.serving.base import Answer, Asked, Features, QueryError, Serving
+from ml.serving.base import Answer, Asked, Features, QueryError, Serving, StoredFeatures
 from ml.serving.checks import pointer, require_number, require_text
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
     from ml.models.spec import ModelSpec
+
+NUMBERS = frozenset({float, int, bool, type(None)})
+KEPT = 5_000
+"""Clients of whom is kept what the model reads of their stored features: under a kilobyte each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the model reads of a question, ``cells`` (columns,), and where it came from."""
+
+    cells: np.ndarray
+    stored: tuple[str, ...]
+    given: tuple[str, ...]
+    missing: tuple[str, ...]
+    unseen: tuple[str, ...]
 
 
 class ClientServing(Serving):
@@ -28,6 +45,7 @@ class ClientServing(Serving):
         self._encoder = self.estimator.encoder_
         self._columns = frozenset(self._encoder.columns)
         self._sorted = tuple(sorted(self._columns))
+        self._kept = lru_cache(KEPT)(self._row_of_stored)
 
     @abstractmethod
     def decided(self, matrix: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -43,7 +61,7 @@ class ClientServing(Serving):
         return {"client_id": entity or "nobody"}
 
     def answer(self, asked: Asked, reasons: bool = True) -> Answer:
-        return self._answers([asked], [self._values(asked)], reasons)[0]
+        return self._answers([asked], [self._row(asked)], reasons)[0]
 
     def answer_many(
         self, asked: Sequence[Asked], reasons: bool = True
@@ -52,7 +70,7 @@ class ClientServing(Serving):
         places, rows = [], []
         for place, one in enumerate(asked):
             try:
-                rows.append(self._values(one))
+                rows.append(self._row(one))
                 places.append(place)
             except QueryError as error:
                 found[place] = error
@@ -61,68 +79,88 @@ class ClientServing(Serving):
             found[place] = answer
         return [one for one in found if one is not None]
 
-    def _values(self, asked: Asked) -> Mapping[str, Any]:
-        """The inputs of one question by name, the given ones checked."""
-        query = asked.query
-        if asked.stored is None and not query.features:
-            raise QueryError(
-                f"client {query.client_id!r} has no stored features on {asked.as_of}: it was not"
-                " active in the last year; give features",
-                "/client_id",
-            )
-        if not query.features:
-            return asked.stored or {}
-        for name, value in query.features.items():
-            if name not in self._columns:
-                unknown = sorted(set(query.features) - self._columns)
-                raise QueryError(
-                    f"unknown features {unknown}; the model reads {list(self._encoder.columns)}",
-                    pointer("features", unknown[0]),
-                )
-            check = require_text if name in self._encoder.categories else require_number
-            check(name, value, "features", name)
-        return {**(asked.stored or {}), **query.features}
-
-    def _answers(
-        self, asked: Sequence[Asked], rows: Sequence[Mapping[str, Any]], reasons: bool
-    ) -> list[Answer]:
+    def _answers(self, asked: Sequence[Asked], rows: Sequence[_Row], reasons: bool) -> list[Answer]:
         if not rows:
             return []
-        matrix = self._encoder.encode(rows)
+        matrix = np.array([row.cells for row in rows]) if len(rows) > 1 else rows[0].cells[None]
         names, columns = zip(
             *((name, values.tolist()) for name, values in self.decided(matrix).items()),
             strict=True,
         )
         told: Sequence[Any] = [None] * len(rows)
         if reasons:
+            values = [self._values(one) for one in asked]
             told = self.estimator.reasons_of(
-                matrix, lambda name, places: [rows[place].get(name) for place in places]
+                matrix, lambda name, places: [values[place].get(name) for place in places]
             )
         return [
-            self._answer(
-                asked[place],
-                rows[place],
-                {
-                    "client_id": asked[place].query.client_id or "given",
-                    **dict(zip(names, values, strict=True)),
-                    "reasons": told[place],
-                },
+            Answer(
+                decisions=(
+                    {
+                        "client_id": one.query.client_id or "given",
+                        **dict(zip(names, decided, strict=True)),
+                        "reasons": why,
+                    },
+                ),
+                stored=row.stored,
+                given=row.given,
+                missing=row.missing,
+                unseen=row.unseen,
             )
-            for place, values in enumerate(zip(*columns, strict=True))
+            for one, row, why, decided in zip(
+                asked, rows, told, zip(*columns, strict=True), strict=True
+            )
         ]
 
-    def _answer(
-        self, asked: Asked, values: Mapping[str, Any], decision: Mapping[str, Any]
-    ) -> Answer:
-        given, stored, missing = asked.query.features or {}, self._sorted, ()
-        if given or not values.keys() >= self._columns:
-            known = asked.stored or {}
-            stored = tuple(name for name in self._sorted if name in known and name not in given)
+    def _row(self, asked: Asked) -> _Row:
+        """What the model reads of a question; QueryError where it cannot."""
+        given, stored = asked.query.features, asked.stored
+        if not given and isinstance(stored, StoredFeatures):
+            return self._kept(stored.text)
+        if given:
+            self._check(given)
+        elif stored is None:
+            raise QueryError(
+                f"client {asked.query.client_id!r} has no stored features on {asked.as_of}: it was"
+                " not active in the last year; give features",
+                "/client_id",
+            )
+        return self._row_of(self._values(asked), given or {})
+
+    def _row_of_stored(self, text: str) -> _Row:
+        return self._row_of(StoredFeatures(text), {})
+
+    def _row_of(self, values: Features, given: Features) -> _Row:
+        if len(given) == len(self._sorted):
+            named, stored, missing = self._sorted, (), ()
+        else:
+            named = tuple(sorted(given))
+            stored = tuple(name for name in self._sorted if name in values and name not in given)
             missing = tuple(name for name in self._sorted if name not in values)
-        return Answer(
-            decisions=(decision,),
-            stored=stored,
-            given=tuple(sorted(given)),
-            missing=missing,
-            unseen=self._encoder.unseen_in(values),
-        )
+            if len(stored) == len(self._sorted):
+                stored = self._sorted  # one for all clients
+        unseen = self._encoder.unseen_in(values)
+        return _Row(self._encoder.encode([values])[0], stored, named, missing, unseen)
+
+    def _values(self, asked: Asked) -> Features:
+        """The inputs of one question by name, the given ones before the stored ones."""
+        given, stored = asked.query.features, asked.stored
+        if not stored:
+            return given or {}
+        return {**stored, **given} if given else stored
+
+    def _check(self, given: Features) -> None:
+        if not given.keys() <= self._columns:
+            unknown = sorted(given.keys() - self._columns)
+            raise QueryError(
+                f"unknown features {unknown}; the model reads {list(self._encoder.columns)}",
+                pointer("features", unknown[0]),
+            )
+        texts = self._encoder.categories
+        # Nearly all are numbers in a column of numbers; only the others are looked at one by one.
+        for name in [name for name, value in given.items() if type(value) not in NUMBERS]:
+            if name not in texts:
+                require_number(name, given[name], "features", name)
+        for name in texts:
+            if name in given:
+                require_text(name, given[name], "features", name)

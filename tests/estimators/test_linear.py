@@ -1,4 +1,4 @@
-"""The ridge model under the trees, where its Newton steps could run away."""
+"""The ridge model under the trees: a row alone and among others, and steps that could run away."""
 
 from __future__ import annotations
 
@@ -36,3 +36,16 @@ def test_a_nearly_separable_outcome_does_not_send_the_intercept_off(seed: int) -
     # At the optimum a free intercept makes the mean chance that of the outcome.
     assert np.mean(1 / (1 + np.exp(-odds))) == pytest.approx(outcome.mean(), abs=1e-6)
     assert np.abs(odds).max() < 50
+
+
+@pytest.mark.parametrize("curved", [True, False])
+def test_a_row_alone_has_the_bits_it_has_among_others(curved: bool) -> None:
+    rng = np.random.default_rng(3)
+    matrix = rng.lognormal(sigma=3.0, size=(500, 71)) * rng.choice([-1.0, 1.0], (500, 71))
+    matrix[:, 4] = rng.integers(0, 5, 500)
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    y = np.nan_to_num(matrix[:, 0]) + np.nan_to_num(matrix[:, 4])
+    part = fit_linear(matrix, y, sizes={4: 5}, logistic=False, curved=curved, penalty=1.0)
+    among = part.predict(matrix)
+    for at in range(len(matrix)):
+        assert part.predict(matrix[at : at + 1])[0] == among[at]

@@ -11,7 +11,7 @@ from typing import Any
 from ml.lifecycle.workspace import Workspace
 from ml.methods.method import Fitted
 from ml.models import ModelSpec
-from ml.serving.base import Answer, Asked, Serving
+from ml.serving.base import Answer, Asked, Serving, StoredFeatures
 from ml.settings import MlSettings
 from warehouse.database import reading
 from warehouse.repositories import online
@@ -39,7 +39,11 @@ def asked(workspace: Workspace, spec: ModelSpec, questions: Sequence[Any]) -> li
         found = online.get(connection, spec.name, [name for name in entities if name is not None])
     day = next((one.as_of for one in found.values()), workspace.as_of())
     return [
-        Asked(query, json.loads(json.dumps(found[name].features)) if name in found else None, day)
+        Asked(
+            query,
+            StoredFeatures(json.dumps(found[name].features)) if name in found else None,
+            day,
+        )
         for query, name in zip(questions, entities, strict=True)
     ]
 

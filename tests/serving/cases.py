@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +10,7 @@ from typing import Any
 
 from ml.methods.frames import records
 from ml.methods.method import Frames, Method
-from ml.serving.base import Answer, Asked, QueryError, Serving
+from ml.serving.base import Answer, Asked, QueryError, Serving, StoredFeatures
 from warehouse.jsontext import json_texts
 from warehouse.snapshot import Snapshot
 
@@ -25,7 +24,7 @@ class Case:
     fitted: Any
     inputs: Frames
     rows: list[dict[str, Any]]
-    stored: Mapping[str, Any]
+    stored: Mapping[str, StoredFeatures]
     serving: Serving
     folder: Path
     day: date
@@ -62,7 +61,7 @@ def case_of(method: Method, data: Snapshot, day: date, folder: Path) -> Case:
         fitted=fitted,
         inputs=inputs,
         rows=[comparable(row) for row in records(decisions)],
-        stored=dict(zip(online["entity"], map(json.loads, texts), strict=True)),
+        stored=dict(zip(online["entity"], map(StoredFeatures, texts), strict=True)),
         serving=method.spec.serving_class()(method.spec, method.settings, folder),
         folder=folder,
         day=day,

@@ -17,7 +17,7 @@ import json, sys
 from datetime import date
 from pathlib import Path
 from ml.models import default_registry
-from ml.serving.base import Asked
+from ml.serving.base import Asked, StoredFeatures
 from ml.settings import MlSettings
 
 found = {}
@@ -25,7 +25,8 @@ for spec in default_registry().values():
     kind = spec.serving_class()
     if kind.fits:
         continue
-    folder, entity, stored = json.loads(sys.argv[1])[spec.name]
+    folder, entity, text = json.loads(sys.argv[1])[spec.name]
+    stored = StoredFeatures(text)
     serving = kind(spec, MlSettings(), Path(folder))
     query = spec.Query.model_validate(serving.example(entity, stored))
     found[spec.name] = len(serving.answer(Asked(query, stored, date(2026, 6, 30))).decisions)
@@ -35,9 +36,10 @@ print(json.dumps([found, sorted({name.split(".")[0] for name in sys.modules})]))
 
 def test_they_load_and_answer_without_pandas_or_lightgbms_package(learned: Learned) -> None:
     cases = {name: learned(SPECS[name]) for name in LIGHT}
-    files = {
-        name: [str(case.folder), *next(iter(case.stored.items()))] for name, case in cases.items()
-    }
+    files = {}
+    for name, case in cases.items():
+        entity, features = next(iter(case.stored.items()))
+        files[name] = [str(case.folder), entity, features.text]
     done = subprocess.run(
         [sys.executable, "-c", LOADS, json.dumps(files)],
         capture_output=True,

@@ -134,7 +134,7 @@ def test_features_alone_are_answered_and_the_rest_is_missing(clients: Case) -> N
     assert answer.decisions[0]["client_id"] == "given"
     assert list(answer.given) == [number]
     assert set(answer.missing) == set(encoder.columns) - {number}
-    whole = clients.stored[clients.rows[0]["client_id"]]
+    whole = dict(clients.stored[clients.rows[0]["client_id"]])
     row = comparable(clients.answer(features=whole).decisions[0])
     assert row == {**clients.rows[0], "client_id": "given"}
 

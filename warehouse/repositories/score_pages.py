@@ -19,7 +19,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
+    Text,
     and_,
+    cast,
     false,
     literal,
     or_,
@@ -89,9 +91,11 @@ def read_page(
     sort: Sequence[Sort] = (),
     limit: int = 100,
     cursor: str | None = None,
+    raw_json: bool = False,
 ) -> Page | None:
     """One page of a day's decisions (of the newest day by default), None if it was not scored.
 
+    With ``raw_json`` values of JSON columns are ``msgspec.Raw``, for those who write them on.
     Raises ColumnError, CursorInvalidError, or CursorExpiredError.
     """
     table = scored_table(spec)
@@ -112,7 +116,9 @@ def read_page(
         )
     if scored is None:
         return None
-    query = select(table).where(
+    raw = [column.name for column in table.c if raw_json and isinstance(column.type, JSON)]
+    chosen = (cast(one, Text).label(one.name) if one.name in raw else one for one in table.c)
+    query = select(*chosen).where(
         table.c.as_of == scored.as_of, *(_condition(table, one) for one in filters)
     )
     if start is not None:
@@ -126,6 +132,10 @@ def read_page(
     rows = [dict(row) for row in connection.execute(query).mappings()]
     more = len(rows) > limit
     rows = rows[:limit]
+    for row in rows:
+        for name in raw:
+            if row[name] is not None:
+                row[name] = msgspec.Raw(row[name].encode())
     return Page(scored, rows, _encode(scored, asked, order, rows[-1]) if more and rows else None)
 
 
