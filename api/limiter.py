@@ -6,16 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from limits import RateLimitItem, parse
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.errors import StorageError
-
 from api.logs import logger
 from api.settings import UNLIMITED, ApiSettings
-from api.windows import Windows
+from api.windows import AwayError, Hit, Rate, Windows
 
 if TYPE_CHECKING:
-    from redis.asyncio import ConnectionPool
+    from api.redis_windows import RedisWindows
 
 AGAIN_SECONDS = 5.0
 """How long a Redis that failed is left alone."""
@@ -23,12 +19,10 @@ AGAIN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit and the tier it is named for; headers follow the IETF draft on rate limit headers."""
+    """A rate and the tier it is named for; headers follow the IETF draft on rate limit headers."""
 
     name: bytes
-    item: RateLimitItem
-    amount: int
-    seconds: int
+    rate: Rate
     policy: bytes
 
     @classmethod
@@ -36,13 +30,12 @@ class Limit:
         """The limit of settings; None where there is none."""
         if text == UNLIMITED:
             return None
-        item = parse(text)
-        amount, seconds = item.amount, item.get_expiry()
-        policy = f'"{name}";q={amount};w={seconds}'.encode()
-        return cls(name.encode(), item, amount, seconds, policy)
+        rate = Rate.parse(text)
+        policy = f'"{name}";q={rate.amount};w={rate.seconds}'
+        return cls(name.encode(), rate, policy.encode())
 
     def __str__(self) -> str:
-        return f"{self.amount} requests in {self.seconds} s"
+        return f"{self.rate.amount} requests in {self.rate.seconds} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +64,18 @@ class Limiter:
         self._tiers = {name: Limit.of(name, text) for name, text in settings.api_tiers.items()}
         self._address = Limit.of("address", settings.api_ip_limit)
         self._own = Windows()
-        self._pool: ConnectionPool | None = None
-        self._shared: SlidingWindowCounterRateLimiter | None = None
+        self._shared: RedisWindows | None = None
         if settings.api_limits_url != "memory":
-            from limits.aio.storage import RedisStorage
-            from redis.asyncio import ConnectionPool
+            from api.redis_windows import RedisWindows
 
-            url = settings.api_limits_url
-            self._pool = ConnectionPool.from_url(
-                url.removeprefix("redis+"), socket_timeout=1.0, socket_connect_timeout=1.0
-            )
-            storage = RedisStorage(
-                f"async+{url}",
-                wrap_exceptions=True,
-                implementation="redispy",
-                key_prefix="sevenfold",
-                connection_pool=self._pool,  # type: ignore[arg-type]
-            )
-            self._shared = SlidingWindowCounterRateLimiter(storage)
+            self._shared = RedisWindows(settings.api_limits_url)
         self._away_until = 0.0
         self.log = logger("limits")
 
     async def close(self) -> None:
         """Let the connections to Redis go."""
-        if self._pool is not None:
-            await self._pool.disconnect()
+        if self._shared is not None:
+            await self._shared.close()
 
     async def of_key(self, tier: str, key_id: str) -> Counted | None:
         """Count a call of a key; a tier that settings no longer name counts as standard."""
@@ -109,20 +89,17 @@ class Limiter:
     async def _count(self, limit: Limit | None, who: str) -> Counted | None:
         if limit is None:
             return None
+        hit = None
         if self._shared is not None and time.monotonic() >= self._away_until:
-            try:
-                return await self._count_shared(self._shared, limit, who)
-            except StorageError as error:
-                self._away_until = time.monotonic() + AGAIN_SECONDS
-                self.log.warning("redis_away", error=str(error.storage_error))
-        hit = self._own.hit(who, limit.amount, limit.seconds)
+            hit = await self._hit_shared(self._shared, limit, who)
+        if hit is None:
+            hit = self._own.hit(who, limit.rate)
         return Counted(limit, hit.allowed, hit.remaining, int(hit.reset) + 1)
 
-    @staticmethod
-    async def _count_shared(
-        shared: SlidingWindowCounterRateLimiter, limit: Limit, who: str
-    ) -> Counted:
-        allowed = await shared.hit(limit.item, who)
-        stats = await shared.get_window_stats(limit.item, who)
-        reset = max(1, int(stats.reset_time - time.time()) + 1)
-        return Counted(limit, allowed, max(0, stats.remaining), reset)
+    async def _hit_shared(self, shared: RedisWindows, limit: Limit, who: str) -> Hit | None:
+        try:
+            return await shared.hit(who, limit.rate)
+        except AwayError as error:
+            self._away_until = time.monotonic() + AGAIN_SECONDS
+            self.log.warning("redis_away", error=str(error))
+            return None

@@ -8,10 +8,14 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from api import call as calls
+from api.light import without
 from ml.serving.trace import traced
+
+# For coloured tracebacks, which our lines never hold, rich would take a tenth of a server's start.
+with without("rich"):
+    import structlog
 
 STANDARD = ("uvicorn", "uvicorn.error", "asyncio", "psycopg")
 """Loggers of libraries whose lines are written in our form."""

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.windows import Rate
+
 Network = IPv4Network | IPv6Network
 UNLIMITED = "unlimited"
 
@@ -125,11 +127,9 @@ class ApiSettings(BaseSettings):
 
 def _limit(text: str, what: str) -> str:
     """The limit if it can be read, else ValueError."""
-    from limits import parse
-
     if text != UNLIMITED:
         try:
-            parse(text)
+            Rate.parse(text)
         except ValueError:
             raise ValueError(
                 f"{what}: expected a limit such as 600/minute or unlimited, got {text!r}"

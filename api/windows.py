@@ -6,10 +6,34 @@ this one looks at one key, and clears what is over once in a while.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
 SWEEP_SECONDS = 60.0
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+RATE = re.compile(r"(\d+)\s*(?:/|per)\s*(\d*)\s*(second|minute|hour|day)s?", re.ASCII)
+
+
+class AwayError(Exception):
+    """What several instances count in together cannot be reached, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls in so many seconds."""
+
+    amount: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Of ``600/minute``, ``10 per 2 hours``, as the library reads them; else ValueError."""
+        found = RATE.fullmatch(text.strip().lower())
+        rate = found and cls(int(found[1]), int(found[2] or 1) * UNITS[found[3]])
+        if not rate or not rate.amount or not rate.seconds:
+            raise ValueError(f"expected a limit such as 600/minute, got {text!r}")
+        return rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +48,7 @@ class Hit:
 class Windows:
     """Counts of the present and the previous window of each key.
 
-    How many calls lie in the last ``expiry`` seconds is estimated as the library does: those of the
+    How many calls lie in the last seconds is estimated as the library does: those of the
     present window and the previous window's, weighted by how much of it they still hold.
     """
 
@@ -37,8 +61,9 @@ class Windows:
         """How many keys are remembered."""
         return len(self._held)
 
-    def hit(self, key: str, limit: int, expiry: int) -> Hit:
-        """Count a call of ``key``, of which ``limit`` are let through in ``expiry`` seconds."""
+    def hit(self, key: str, rate: Rate) -> Hit:
+        """Count a call of ``key`` where its rate lets it through."""
+        limit, expiry = rate.amount, rate.seconds
         now = time.time()
         number = int(now // expiry)
         rest = expiry - now % expiry

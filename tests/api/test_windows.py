@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from limits import RateLimitItemPerSecond
+from limits import RateLimitItemPerSecond, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from api.windows import SWEEP_SECONDS, Windows
+from api.windows import SWEEP_SECONDS, UNITS, Rate, Windows
 
 
 class Clock:
@@ -52,7 +52,7 @@ def test_calls_are_let_through_as_the_library_lets_them(
         with standing() as clock:
             for who, wait in calls:
                 clock.now += round(wait, 1)
-                hit = ours.hit(who, most, seconds)
+                hit = ours.hit(who, Rate(most, seconds))
                 assert hit.allowed == await theirs.hit(item, who)
                 stats = await theirs.get_window_stats(item, who)
                 assert hit.remaining == stats.remaining
@@ -69,7 +69,37 @@ def test_what_is_over_is_forgotten_so_that_strangers_take_no_memory() -> None:
     windows = Windows()
     with standing() as clock:
         for number in range(1000):
-            assert windows.hit(f"address:{number}", 3, 10).allowed
+            assert windows.hit(f"address:{number}", Rate(3, 10)).allowed
         clock.now += SWEEP_SECONDS + 20
-        assert windows.hit("another", 3, 10).allowed
+        assert windows.hit("another", Rate(3, 10)).allowed
     assert len(windows) == 1
+
+
+@given(
+    amount=st.integers(1, 10**6),
+    every=st.sampled_from(["", "1", "2", "30"]),
+    unit=st.sampled_from([*UNITS, "minutes", "Hours", "week", "", "s"]),
+    by=st.sampled_from(["/", " per ", " / ", "per", " "]),
+)
+def test_limits_are_read_as_the_library_reads_them(
+    amount: int, every: str, unit: str, by: str
+) -> None:
+    text = f"{amount}{by}{every} {unit}"
+    try:
+        item = parse(text)
+    except ValueError:
+        expected = None
+    else:
+        expected = (item.amount, item.get_expiry())
+    try:
+        rate = Rate.parse(text)
+    except ValueError:
+        assert expected is None
+    else:
+        assert (rate.amount, rate.seconds) == expected
+
+
+@pytest.mark.parametrize("text", ["0/minute", "5/0 minutes"])
+def test_a_limit_that_lets_nobody_through_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="600/minute"):
+        Rate.parse(text)
