@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -73,9 +74,11 @@ class Services:
             asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
         ]
         tasks.append(asyncio.create_task(self._warm()))
+        gc.freeze()  # what serves lives to the end: no collection need look at it again
         try:
             yield
         finally:
+            gc.unfreeze()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -65,6 +65,7 @@ class Metrics:
             registry=registry,
         )
         self._request = lru_cache(maxsize=4096)(self._labelled)
+        self._decided = lru_cache(maxsize=256)(self.decisions.labels)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; unknown methods are one, so that callers cannot add series."""
@@ -75,6 +76,10 @@ class Metrics:
     def _labelled(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         counter = self.requests.labels(method, route, str(status))
         return counter, self.seconds.labels(method, route)
+
+    def decided(self, model: str, count: int) -> None:
+        """Count decisions made on demand."""
+        self._decided(model).inc(count)
 
     def serving(self, model: str, version: str | None) -> None:
         """Note which version serves a model from now on."""

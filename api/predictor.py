@@ -54,6 +54,7 @@ class Predictor:
         outcome = self._outcome(spec, champion, asked.as_of, data_version, found)
         if isinstance(outcome, Problem):
             raise outcome
+        self._metrics.decided(spec.name, len(outcome["decisions"]))
         return outcome
 
     async def answer_many(
@@ -81,6 +82,8 @@ class Predictor:
                 if isinstance(answer, Problem)
                 else self._outcome(spec, champion, one.as_of, data_version, answer)
             )
+        decided = [len(answer.decisions) for answer in found if isinstance(answer, Answer)]
+        self._metrics.decided(spec.name, sum(decided))
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def warm(self, specs: Iterable[ModelSpec]) -> None:
@@ -174,7 +177,6 @@ class Predictor:
             said = str(answer)
             errors = [{"pointer": answer.pointer, "detail": said}]
             return Problem(422, "query_not_answerable", said, errors)
-        self._metrics.decisions.labels(spec.name).inc(len(answer.decisions))
         return {
             "model": spec.name,
             "model_version": champion.version,

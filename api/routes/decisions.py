@@ -1,12 +1,15 @@
 """Decisions on demand, of every model: one, or a batch of up to a thousand."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
+from starlette.datastructures import QueryParams
 
 from api import call as calls
 from api.dependencies import services
@@ -64,7 +67,7 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
     batch_type: Any = batch_schema(spec)
 
     async def decide_batch(request: Request, batch: batch_type) -> Response:
-        return await _batch(request, spec, batch)
+        return await _batch(request, spec, batch_type, batch)
 
     add(
         app,
@@ -78,8 +81,34 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
     )(decide_batch)
 
 
-async def _batch(request: Request, spec: ModelSpec, body: bytes) -> Response:
+async def _batch(
+    request: Request, spec: ModelSpec, whole: type[BaseModel], body: bytes
+) -> Response:
     reasons = _reasons(request)
+    outcomes, places, queries = _queries(spec, whole, body)
+    answered = await services(request).predictor.answer_many(spec, queries, reasons)
+    for place, outcome in zip(places, answered, strict=True):
+        outcomes[place] = outcome
+    request_id = calls.of(request.scope).request_id
+    return Response(
+        encode({"items": [_item(outcome, request_id) for outcome in outcomes]}),
+        media_type="application/json",
+    )
+
+
+def _queries(
+    spec: ModelSpec, whole: type[BaseModel], body: bytes
+) -> tuple[list[Outcome | None], Sequence[int], list[Any]]:
+    """Room for each item's outcome, filled where it is no query; the places of queries, and they.
+
+    Nearly always all are, and are read at once; else each is judged alone.
+    """
+    try:
+        queries: list[Any] = whole.__pydantic_validator__.validate_json(body).items
+    except ValidationError:
+        pass
+    else:
+        return [None] * len(queries), range(len(queries)), queries
     items = _items(body)
     outcomes: list[Outcome | None] = [None] * len(items)
     places, queries = [], []
@@ -90,14 +119,7 @@ async def _batch(request: Request, spec: ModelSpec, body: bytes) -> Response:
             places.append(place)
         except ValidationError as error:
             outcomes[place] = invalid(error.errors(include_url=False, include_input=False))
-    answered = await services(request).predictor.answer_many(spec, queries, reasons)
-    for place, outcome in zip(places, answered, strict=True):
-        outcomes[place] = outcome
-    request_id = calls.of(request.scope).request_id
-    return Response(
-        encode({"items": [_item(outcome, request_id) for outcome in outcomes]}),
-        media_type="application/json",
-    )
+    return outcomes, places, queries
 
 
 def _item(outcome: Outcome | None, request_id: str) -> dict[str, Any]:
@@ -140,10 +162,13 @@ def _items_with_nan(body: bytes) -> list[msgspec.Raw] | None:
 
 
 def _reasons(request: Request) -> bool:
-    if not request.scope["query_string"]:
-        return True
-    text = request.query_params.get("reasons", "true")
+    query: bytes = request.scope["query_string"]
+    return not query or _reasons_of(query)
+
+
+@lru_cache(maxsize=64)
+def _reasons_of(query: bytes) -> bool:
+    text = QueryParams(query).get("reasons", "true")
     if text.lower() not in ("true", "false", "1", "0"):
-        said = f"reasons is true or false, got {text!r}"
-        raise refused("reasons", said)
+        raise refused("reasons", f"reasons is true or false, got {text!r}")
     return text.lower() in ("true", "1")

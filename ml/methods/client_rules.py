@@ -28,11 +28,10 @@ def churn_columns(
     """churn_probability, risk_band and margin_at_risk, (rows,) each, of an encoded matrix."""
     probability = estimator.probability(matrix)
     base = facts["base_rate"]
-    high = max(2 * base, HIGH_RISK)
-    reached = (probability >= base).astype(np.int64) + (probability >= high)
+    bounds = [base, max(2 * base, HIGH_RISK)]
     return {
         "churn_probability": probability,
-        "risk_band": _BANDS[reached],
+        "risk_band": _BANDS[np.searchsorted(bounds, probability, side="right")],
         "margin_at_risk": probability * usual_margin(estimator.encoder_, matrix),
     }
 

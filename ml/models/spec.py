@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,6 +141,7 @@ class ModelSpec:
         return load(self.estimator)
 
 
+@cache
 def load(path: str) -> Any:
     """The object that ``"module:name"`` names."""
     module, _, name = path.partition(":")

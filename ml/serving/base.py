@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -55,8 +54,7 @@ class QueryError(ValueError):
         self.pointer = pointer
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """An on-demand decision and which inputs were stored, given, missing or unseen."""
 
     decisions: Sequence[Mapping[str, Any]]
@@ -67,8 +65,7 @@ class Answer:
     detail: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A query with the stored features of its entity (None where none are) and their day."""
 
     query: Any
