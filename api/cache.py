@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 from warehouse.points import Day
 
 Value = TypeVar("Value")
+OVERHEAD = 500
+"""Bytes that an entry takes beside its value and its key's texts."""
 
 
 class DayCache(Generic[Value]):
@@ -28,7 +30,11 @@ class DayCache(Generic[Value]):
         return found[1]
 
     def put(self, key: Hashable, day: Day, value: Value, size: int) -> None:
-        """Hold a value of so many bytes; one that is larger than all there is room for is not."""
+        """Hold a value; ``size`` counts the bytes of its key too, which callers may choose.
+
+        One that would take much of all there is room for is not held.
+        """
+        size += OVERHEAD
         if size > self._most // 8:
             return
         self._drop(key)

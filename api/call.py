@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
-Role = Literal["read", "write", "admin"]
-ROLES: tuple[Role, ...] = ("read", "write", "admin")
-"""From the least to the most; each may do what those before it may."""
+from warehouse.repositories.keys import ROLES, Role
+
+if TYPE_CHECKING:
+    from api.limiter import Counted
 
 _KEY = "sevenfold"
 _REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -27,7 +28,7 @@ class Caller:
     tier: str
 
     def may(self, role: Role) -> bool:
-        """Whether the caller's role is at least this one."""
+        """Whether the caller's role is at least this one; each may do what those before it may."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
@@ -41,6 +42,7 @@ class Call:
     caller: Caller | None = None
     unknown_because: str = "no key was given"
     status: int = 500
+    counted: Counted | None = None
 
     def elapsed(self) -> float:
         """Seconds since the request came."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from api.logs import logger
 from api.metrics import Metrics
 from api.problems import Problem
+from api.threads import Threads
 from ml.artifacts import DamagedArtifactError
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
@@ -70,9 +71,20 @@ class Champions:
     old one goes on answering; one that is damaged never replaces one that works.
     """
 
-    def __init__(self, workspace: Workspace, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        metrics: Metrics,
+        readers: Threads,
+        loaders: Threads,
+        check: Callable[[ModelSpec, Path], Awaitable[None]],
+    ) -> None:
+        """``check`` lets a worker load a version and raises where it cannot."""
         self._workspace = workspace
         self._metrics = metrics
+        self._readers, self._loaders = readers, loaders
+        self._check = check
+        self._loading: dict[str, asyncio.Task[None]] = {}
         self._states = {name: State() for name in workspace.registry}
         self._known: Known | None = None
         self._days: dict[str, Day] = {}
@@ -109,19 +121,33 @@ class Champions:
         return self._days.get(spec.name)
 
     async def refresh(self) -> None:
-        """Follow the log and the newest data."""
+        """Follow the newest data, and begin to load what the log names anew."""
         async with self._refreshing:
-            named = await asyncio.to_thread(self._read)
+            named = await self._readers.run(self._read)
             for spec in self._workspace.registry.values():
                 state = self._states[spec.name]
                 version = named.get(spec.name)
                 waits = state.problem is None or time.monotonic() < state.tried_at + AGAIN_SECONDS
-                if version == state.named and waits:
+                under_way = self._loading.get(spec.name)
+                if (version == state.named and waits) or (under_way and not under_way.done()):
                     continue
-                self._states[spec.name] = after = await asyncio.to_thread(
-                    self._next, spec, version, state
-                )
-                self._tell(spec, state, after)
+                self._loading[spec.name] = asyncio.create_task(self._follow(spec, version, state))
+
+    async def loaded(self) -> None:
+        """Wait until all that is being loaded serves or is refused."""
+        await asyncio.gather(*self._loading.values())
+
+    async def _follow(self, spec: ModelSpec, version: str | None, state: State) -> None:
+        after = await self._loaders.run(self._next, spec, version, state)
+        new = after.champion
+        if new is not None and new.serving is None and state.champion is not None:
+            # What only workers load must not replace what works before one of them has.
+            try:
+                await self._check(spec, new.folder)
+            except (Problem, RuntimeError, OSError) as error:
+                after = self._refused(spec, new.version, state, error)
+        self._states[spec.name] = after
+        self._tell(spec, state, after)
 
     def _read(self) -> Mapping[str, str | None]:
         with reading(self._workspace.engine) as connection:
@@ -142,11 +168,20 @@ class Champions:
             return State()
         try:
             champion = self._load(spec, version)
-        except (DamagedArtifactError, StoreError, OtherFormatError) as error:
-            self.log.error("champion_refused", model=spec.name, version=version, why=str(error))
-            problem = _problem(spec, error)
-            return replace(state, named=version, problem=problem, tried_at=time.monotonic())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this model's alone
+            return self._refused(spec, version, state, error)
         return State(champion=champion, named=version)
+
+    def _refused(self, spec: ModelSpec, version: str, state: State, error: Exception) -> State:
+        known = isinstance(error, DamagedArtifactError | StoreError | OtherFormatError)
+        self.log.error(
+            "champion_refused",
+            model=spec.name,
+            version=version,
+            **({"why": str(error)} if known else {"exc_info": error}),
+        )
+        problem = _problem(spec, error)
+        return replace(state, named=version, problem=problem, tried_at=time.monotonic())
 
     def _load(self, spec: ModelSpec, version: str) -> Champion:
         artifact = self._workspace.artifacts.open(spec.name, version)
@@ -174,4 +209,8 @@ def _problem(spec: ModelSpec, error: Exception) -> Problem:
         return Problem(503, "artifact_damaged", f"The champion of {spec.title} is damaged.")
     if isinstance(error, OtherFormatError):
         return Problem(503, "artifact_outdated", str(error))
-    return Problem(503, "store_unreachable", f"The champion of {spec.title} cannot be read now.")
+    if isinstance(error, StoreError):
+        said = f"The champion of {spec.title} cannot be read now."
+        return Problem(503, "store_unreachable", said)
+    said = f"The champion of {spec.title} cannot be loaded; the log has the reason."
+    return Problem(503, "champion_broken", said)

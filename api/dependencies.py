@@ -7,6 +7,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from fastapi import Request
@@ -21,9 +22,11 @@ from api.metrics import Metrics
 from api.predictor import Predictor
 from api.problems import Problem
 from api.settings import ApiSettings
+from api.threads import Threads
 from api.workers import Workers
 from ml.lifecycle.workspace import Workspace
-from warehouse.database import utc_now, writing
+from ml.models import ModelSpec
+from warehouse.database import locked, utc_now, writing
 from warehouse.points import points
 from warehouse.repositories import idempotency
 
@@ -40,19 +43,26 @@ class Services:
         self.workspace = workspace
         self.settings = settings
         self.metrics = Metrics()
-        self.keys = Keys(workspace.engine)
+        self._writers = Threads("write", 4)
+        self._followers = Threads("follow", 2)
+        self.artifacts = Threads("artifacts", 2)
+        self.keys = Keys(workspace.engine, self._followers, self._writers)
         self.limiter = Limiter(settings)
         self.answers: DayCache[bytes] = DayCache()
         self.points = points(workspace.settings.warehouse_url)
         self.workers = Workers(settings.api_workers, settings.api_worker_seconds, workspace.ml)
-        self.champions = Champions(workspace, self.metrics)
+        self.champions = Champions(
+            workspace, self.metrics, self._followers, self.artifacts, self._check
+        )
         self.predictor = Predictor(self.champions, self.points, self.workers, self.metrics)
 
     async def write(self, work: Callable[[], T]) -> T:
         """Do what writes off the event loop; Problem 503 where another writer holds on too long."""
         try:
-            return await asyncio.to_thread(work)
+            return await self._writers.run(work)
         except OperationalError as error:
+            if not locked(error):
+                raise
             LOG.warning("warehouse_busy", error=type(error.orig).__name__)
             raise Problem(
                 503,
@@ -67,6 +77,7 @@ class Services:
         await self.points.open()
         await self.keys.refresh()
         await self.champions.refresh()
+        await self.champions.loaded()
         tasks = [
             asyncio.create_task(_every(REFRESH_SECONDS, self.keys.refresh)),
             asyncio.create_task(_every(REFRESH_SECONDS, self.champions.refresh)),
@@ -75,6 +86,7 @@ class Services:
         ]
         tasks.append(asyncio.create_task(self._warm()))
         gc.freeze()  # what serves lives to the end: no collection need look at it again
+        gc.enable()  # a start of ours turns it off
         try:
             yield
         finally:
@@ -87,6 +99,8 @@ class Services:
             await self.workers.close()
             await self.limiter.close()
             await self.points.close()
+            for threads in (self._writers, self._followers, self.artifacts):
+                threads.close()
 
     async def _warm(self) -> None:
         """Once everything else serves: the workers take seconds to start."""
@@ -95,6 +109,9 @@ class Services:
         except (Problem, RuntimeError) as error:
             LOG.warning("workers_not_warm", why=str(error))
 
+    async def _check(self, spec: ModelSpec, folder: Path) -> None:
+        await self.predictor.check(spec, folder)
+
     async def _purge(self) -> None:
         """Forget answers that nobody may ask for again."""
 
@@ -102,17 +119,19 @@ class Services:
             with writing(self.workspace.engine) as connection:
                 idempotency.purge(connection, utc_now() - idempotency.LIFE)
 
-        await asyncio.to_thread(purge)
+        await self._writers.run(purge)
 
 
 async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a step; a warehouse that is away is a line in the log, and the next try."""
+    """Repeat a step to the end; whatever stops one is a line in the log, and the next try."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await step()
         except SQLAlchemyError as error:
             LOG.warning("warehouse_away", step=step.__qualname__, error=type(error).__name__)
+        except Exception as error:
+            LOG.error("step_failed", step=step.__qualname__, exc_info=error)
 
 
 def services(request: Request) -> Services:

@@ -13,6 +13,8 @@ CODES = {
     " parts.",
     "busy": "More is asked for at once than this instance can answer: try again after the seconds"
     " in `Retry-After`.",
+    "champion_broken": "The champion's files are those that were written, but it cannot be loaded;"
+    " the log has the reason: roll back, or train again.",
     "cursor_expired": "The day that the cursor walks through was scored again: read again from the"
     " first page.",
     "feature_schema_mismatch": "The stored features are not those that the champion learned from:"

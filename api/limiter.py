@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from api.logs import logger
 from api.settings import UNLIMITED, ApiSettings
 from api.windows import AwayError, Hit, Rate, Windows
+from warehouse.repositories.keys import STANDARD_TIER
 
 if TYPE_CHECKING:
     from api.redis_windows import RedisWindows
@@ -79,12 +81,12 @@ class Limiter:
 
     async def of_key(self, tier: str, key_id: str) -> Counted | None:
         """Count a call of a key; a tier that settings no longer name counts as standard."""
-        name = tier if tier in self._tiers else "standard"
+        name = tier if tier in self._tiers else STANDARD_TIER
         return await self._count(self._tiers[name], f"key:{key_id}")
 
     async def of_address(self, address: str) -> Counted | None:
         """Count a call without a valid key."""
-        return await self._count(self._address, f"address:{address}")
+        return await self._count(self._address, f"address:{_caller_of(address)}")
 
     async def _count(self, limit: Limit | None, who: str) -> Counted | None:
         if limit is None:
@@ -103,3 +105,14 @@ class Limiter:
             self._away_until = time.monotonic() + AGAIN_SECONDS
             self.log.warning("redis_away", error=str(error))
             return None
+
+
+def _caller_of(address: str) -> str:
+    """The address, or an IPv6 address's /64: that much one caller has to choose from."""
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Network((int(found), 64), strict=False))

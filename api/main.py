@@ -23,6 +23,7 @@ from api.middleware.overload import Overload
 from api.middleware.rate_limit import RateLimit
 from api.problems import invalid, of_http
 from api.routes import admin, decisions, docs, keys, service, stored, versions
+from api.routing import methods_of
 from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
 
@@ -74,30 +75,44 @@ def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> None:
-        raise invalid([{**item, "loc": item["loc"][1:]} for item in error.errors()])
+        raise invalid(
+            [
+                # Where JSON breaks off is a number of bytes, not a field.
+                {**item, "loc": () if item["type"] == "json_invalid" else item["loc"][1:]}
+                for item in error.errors()
+            ]
+        )
 
     @app.exception_handler(HTTPException)
-    async def _refused(_: Request, error: HTTPException) -> None:
-        raise of_http(error)
+    async def _refused(request: Request, error: HTTPException) -> None:
+        problem = of_http(error)
+        if problem.status == 405:
+            problem.headers = {"Allow": ", ".join(methods_of(app, request.scope))}
+        raise problem
 
 
 def _middleware(app: FastAPI, having: Services) -> None:
     """Added from the innermost to the outermost."""
     settings = having.settings
+    errors = having.metrics.errors
+    app.add_middleware(Errors, counter=errors)  # so that limits are told beside errors too
     app.add_middleware(RateLimit, limiter=having.limiter)
-    app.add_middleware(Auth, keys=having.keys)
+    app.add_middleware(Auth, keys=having.keys, limiter=having.limiter)
     app.add_middleware(
         BodyLimit, limit=settings.api_body_limit, batch_limit=settings.api_batch_limit
     )
     app.add_middleware(Overload, most=settings.api_concurrency)
+    app.add_middleware(Errors, counter=errors)
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.api_cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key"],
+            allow_headers=[
+                *("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key"),
+                *("If-None-Match", "X-Request-ID"),
+            ],
             expose_headers=["ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
         )
-    app.add_middleware(Errors)
     app.add_middleware(Measure, metrics=having.metrics)
     app.add_middleware(Logging, proxies=settings.proxies)

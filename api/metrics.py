@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date
 from functools import lru_cache
 
@@ -26,7 +25,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.started = time.time()
         self.requests = Counter(
             "sevenfold_requests",
             "Requests by route, method and status.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,8 @@ from ml.serving.base import Answer, Asked, QueryError, Serving, StoredFeatures
 from ml.serving.worker import Request
 from warehouse.points import Online, Points
 
+BATCH_SECONDS = 120.0
+"""For a batch whose answers are fitted; callers and what lies between wait no longer."""
 Outcome = dict[str, Any] | Problem
 """An answer in API.md's form, or why there is none."""
 
@@ -46,7 +49,7 @@ class Predictor:
                 found = await self._fitted(spec, champion.folder, asked, reasons)
             elif reasons or not champion.serving.instant:
                 # Contributions take many times a bare decision; other requests go on meanwhile.
-                found = await asyncio.to_thread(champion.serving.answer, asked, True)
+                found = await asyncio.to_thread(champion.serving.answer, asked, reasons)
             else:
                 found = champion.serving.answer(asked, False)
         except QueryError as error:
@@ -73,7 +76,7 @@ class Predictor:
         questions = [one for _, one, _ in asked]
         found: list[Answer | QueryError | Problem] = []
         if champion.serving is None:
-            found += [await self._or_problem(spec, champion, one, reasons) for one in questions]
+            found += await self._all_fitted(spec, champion, questions, reasons)
         else:
             found += await asyncio.to_thread(champion.serving.answer_many, questions, reasons)
         for (place, one, data_version), answer in zip(asked, found, strict=True):
@@ -92,12 +95,13 @@ class Predictor:
             champion = self._champions.state(spec).champion
             if champion is None or champion.serving is not None:
                 continue
-            query = spec.Query.model_validate(spec.serving_class().example(None, None))
-            asked = Asked(query, None, self._champions.known.as_of)
             everyone = range(self._workers.count)
-            await asyncio.gather(
-                *(self._fitted(spec, champion.folder, asked, False) for _ in everyone)
-            )
+            await asyncio.gather(*(self.check(spec, champion.folder) for _ in everyone))
+
+    async def check(self, spec: ModelSpec, folder: Path) -> None:
+        """Let a worker load a version; what cannot be loaded, or fails to answer, raises."""
+        query = spec.Query.model_validate(spec.serving_class().example(None, None))
+        await self._fitted(spec, folder, Asked(query, None, self._champions.known.as_of), False)
 
     async def _asked(self, spec: ModelSpec, query: Any, champion: Champion) -> tuple[Asked, str]:
         kind = spec.serving_class()
@@ -126,19 +130,23 @@ class Predictor:
         if found is None:
             found = await self._points.online(spec.name, entity)
             if found is not None:
-                self._stored.put((spec.name, entity), day, found, len(found.features))
+                size = len(found.features) + 4 * len(entity)
+                self._stored.put((spec.name, entity), day, found, size)
         return found
 
-    async def probe(self, spec: ModelSpec, folder: Path, asked: Asked) -> None:
-        """Load a version and ask it something; what cannot be loaded or fails raises.
-
-        What only a worker should hold is loaded by a worker.
-        """
+    def load(self, spec: ModelSpec, folder: Path) -> Serving | None:
+        """A version, loaded to answer; None where only a worker should hold it."""
         kind = spec.serving_class()
-        if kind.fits:
+        return None if kind.fits else kind(spec, self._champions.settings, folder)
+
+    async def probe(
+        self, spec: ModelSpec, folder: Path, serving: Serving | None, asked: Asked
+    ) -> None:
+        """Ask a version something; what fails raises."""
+        if serving is None:
             await self._fitted(spec, folder, asked, False)
         else:
-            await asyncio.to_thread(_answered, kind(spec, self._champions.settings, folder), asked)
+            await asyncio.to_thread(_answered, serving, asked)
 
     async def _fitted(
         self, spec: ModelSpec, folder: Path, asked: Asked, reasons: bool
@@ -157,13 +165,24 @@ class Predictor:
             return QueryError(str(reply.error), reply.pointer)
         return reply.answer
 
-    async def _or_problem(
-        self, spec: ModelSpec, champion: Champion, asked: Asked, reasons: bool
-    ) -> Answer | QueryError | Problem:
-        try:
-            return await self._fitted(spec, champion.folder, asked, reasons)
-        except Problem as problem:
-            return problem
+    async def _all_fitted(
+        self, spec: ModelSpec, champion: Champion, questions: Sequence[Asked], reasons: bool
+    ) -> list[Answer | QueryError | Problem]:
+        """As many at once as there are workers, and none begun after the time of a batch."""
+        turns = asyncio.Semaphore(self._workers.count)
+        deadline = time.monotonic() + BATCH_SECONDS
+
+        async def one(asked: Asked) -> Answer | QueryError | Problem:
+            async with turns:
+                if time.monotonic() > deadline:
+                    said = f"The batch was not fitted in {BATCH_SECONDS:g} s: send fewer at once."
+                    return Problem(504, "timed_out", said)
+                try:
+                    return await self._fitted(spec, champion.folder, asked, reasons)
+                except Problem as problem:
+                    return problem
+
+        return await asyncio.gather(*map(one, questions))
 
     def _outcome(
         self,

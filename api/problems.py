@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.error_codes import TITLES
+from ml.serving.checks import pointer
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 50
+"""Listing each of thousands would take a request's time many times over."""
 
 
 @dataclass(eq=False)
@@ -64,18 +68,21 @@ def of_http(error: HTTPException) -> Problem:
 def invalid(found: Sequence[Mapping[str, Any]], inside: str = "") -> Problem:
     """422 for fields that are not as expected; ``inside`` is the pointer they are below."""
     errors = [
-        {"pointer": inside + pointer(item["loc"]), "detail": str(item["msg"])} for item in found
+        {"pointer": inside + pointer(*item["loc"]), "detail": str(item["msg"])} for item in found
     ]
     named = ", ".join(dict.fromkeys(item["pointer"] or "the body" for item in errors))
     return Problem(422, "invalid_request", f"These are not as expected: {named}.", errors)
 
 
+def misread(error: ValidationError) -> Problem:
+    """422 for a body that is not as declared; what is wrong in many places is not listed."""
+    count = error.error_count()
+    if count > MOST_ERRORS:
+        said = f"{count:,} fields are not as expected"
+        return Problem(422, "invalid_request", f"{said}.", [{"pointer": "", "detail": said}])
+    return invalid(error.errors(include_url=False, include_input=False))
+
+
 def refused(name: str, said: str) -> Problem:
     """422 for one parameter or field by its name."""
     return Problem(422, "invalid_request", f"{said}.", [{"pointer": f"/{name}", "detail": said}])
-
-
-def pointer(location: Sequence[int | str]) -> str:
-    """A JSON pointer (RFC 6901)."""
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return "".join(f"/{part}" for part in parts)

@@ -8,16 +8,26 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import call as calls
-from api.call import Role
-from api.problems import Problem, invalid
+from api.problems import Problem, misread
+from warehouse.repositories.keys import Role
 
 ROLE = "x-role"
+ANYTHING = "anything"
+"""The convertor of a path parameter that may hold any character, slashes and newlines too."""
 PUBLIC = "public"
+
+
+class _Anything(StringConvertor):
+    regex = "(?s:.+)"
+
+
+register_url_convertor(ANYTHING, _Anything())
 
 
 def needs(role: Role) -> dict[str, Any]:
@@ -109,7 +119,7 @@ class JsonRoute(RawRoute):
             try:
                 return validate(body)
             except ValidationError as error:
-                raise invalid(error.errors(include_url=False, include_input=False)) from None
+                raise misread(error) from None
 
         return parse
 
@@ -125,3 +135,9 @@ def add(app: FastAPI, route_class: type[SecuredRoute], path: str, **options: Any
         return endpoint
 
     return register
+
+
+def methods_of(app: FastAPI, scope: Scope) -> list[str]:
+    """The methods of all routes of a path."""
+    there = (route for route in app.router.routes if route.matches(scope)[0] != Match.NONE)
+    return sorted({method for route in there for method in getattr(route, "methods", None) or ()})

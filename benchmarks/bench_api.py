@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import api_home, api_peers
 from benchmarks.api_client import Line, Target, latency, throughput
 from benchmarks.api_home import CONSTANT, READY, Clients, Home, application
-from benchmarks.api_process import Server, free_port, serving, uvicorn
+from benchmarks.api_process import Server, free_port, serving
 from benchmarks.api_reads import reads
 from benchmarks.harness import Benchmark, Cost, Goal, Row, at_least, at_most, best, command
 
@@ -138,7 +138,7 @@ def cold_start(home: Home, times: int) -> Row:
 
 def _started(home: Home) -> tuple[Cost, int]:
     port = free_port()
-    call = uvicorn("api.main:create_app", port, "--factory")
+    call = [sys.executable, "-m", "api", "--port", str(port)]
     with serving(call, port, READY, home.environment) as server:
         states = json.loads(server.ready)["models"]
         broken = {

@@ -217,15 +217,11 @@ def main() -> int:
     }
     os.environ.update(environment)
     key, clients = prepare()
-    uvicorn = [
-        *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
-        *("--port", str(PORT), "--loop", "uvloop", "--http", "httptools", "--ws", "none"),
-        "--no-access-log",
-    ]
+    serve = [sys.executable, "-m", "api", "--port", str(PORT)]
     # One training after the other, so that the machine is busy to the end.
     train = [sys.executable, "-c", TRAININGS]
     with Path(os.devnull).open("w") as nowhere:
-        server = subprocess.Popen(uvicorn, env=environment, stderr=nowhere, stdout=nowhere)
+        server = subprocess.Popen(serve, env=environment, stderr=nowhere, stdout=nowhere)
         training = subprocess.Popen(
             train,
             env=environment | {"SEVENFOLD_THREADS": "1", "OMP_NUM_THREADS": "1"},

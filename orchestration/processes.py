@@ -35,10 +35,7 @@ def serve_all(api_host: str, api_port: int, dagster_port: int) -> int:
         ],
         "Dagster daemon": [str(binaries / "dagster-daemon"), "run", "-w", workspace],
         "API": [
-            *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
-            *("--host", api_host, "--port", str(api_port)),
-            *("--loop", "uvloop", "--http", "httptools", "--ws", "none"),
-            *("--no-access-log", "--no-server-header"),
+            *(sys.executable, "-m", "api", "--host", api_host, "--port", str(api_port)),
         ],
     }
     children = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, TimeoutError
 
 SCORES_SCHEMA = "scores"
 BUSY_SECONDS = 30
@@ -135,6 +137,19 @@ def upsert(
         else statement.on_conflict_do_nothing(index_elements=list(key))
     )
     connection.execute(statement, [dict(row) for row in rows])
+
+
+def unreachable(error: Exception) -> bool:
+    """Whether the error means that the database does not answer, through SQLAlchemy or a driver."""
+    if isinstance(error, OperationalError | InterfaceError | TimeoutError | sqlite3.Error):
+        return True
+    psycopg = sys.modules.get("psycopg")  # loaded where the warehouse is PostgreSQL
+    return psycopg is not None and isinstance(error, psycopg.OperationalError)
+
+
+def locked(error: OperationalError) -> bool:
+    """Whether another writer held SQLite's one lock for too long."""
+    return isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
 
 
 def utc_now() -> datetime:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import call as calls
 from api.logs import logger
 from api.problems import Problem, answer
+from warehouse.database import unreachable
 
 
 class Errors:
     """Answers what was raised below; an error nobody foresaw is logged and becomes a 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counter: Counter) -> None:
         self.app = app
+        self.counter = counter
         self.log = logger("errors")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,11 +44,23 @@ class Errors:
                 request_id=request_id,
                 exc_info=error,
             )
-            problem = Problem(
-                500,
-                "internal_error",
-                f"Something went wrong on our side; the log has it under {request_id}.",
-            )
             if begun:  # half an answer is out: only closing the connection can say so
                 raise
+            problem = _of(error, request_id)
+        self.counter.labels(problem.code).inc()
         await answer(problem, request_id)(scope, receive, send)
+
+
+def _of(error: Exception, request_id: str) -> Problem:
+    if unreachable(error):
+        return Problem(
+            503,
+            "warehouse_unreachable",
+            "The warehouse does not answer.",
+            headers={"Retry-After": "5"},
+        )
+    return Problem(
+        500,
+        "internal_error",
+        f"Something went wrong on our side; the log has it under {request_id}.",
+    )

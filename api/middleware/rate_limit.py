@@ -23,11 +23,11 @@ class RateLimit:
             await self.app(scope, receive, send)
             return
         call = calls.of(scope)
-        counted = await (
-            self.limiter.of_key(call.caller.tier, call.caller.key_id)
-            if call.caller
-            else self.limiter.of_address(call.address)
-        )
+        if call.caller:
+            counted = await self.limiter.of_key(call.caller.tier, call.caller.key_id)
+        else:
+            # An unknown key was counted before it was looked for.
+            counted = call.counted or await self.limiter.of_address(call.address)
         if counted is None:
             await self.app(scope, receive, send)
             return

@@ -1,5 +1,6 @@
 """Decisions on demand, of every model: one, or a batch of up to a thousand."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.datastructures import QueryParams
 from api import call as calls
 from api.dependencies import services
 from api.predictor import Outcome, encode
-from api.problems import Problem, invalid, refused
+from api.problems import Problem, misread, refused
 from api.routing import JsonRoute, RawRoute, add, needs
 from api.schemas.answers import MOST_ITEMS, answer_schema, batch_answer_schema, batch_schema
 from ml.models import ModelSpec
@@ -85,7 +86,8 @@ async def _batch(
     request: Request, spec: ModelSpec, whole: type[BaseModel], body: bytes
 ) -> Response:
     reasons = _reasons(request)
-    outcomes, places, queries = _queries(spec, whole, body)
+    # Megabytes that are no batch take a second to say so.
+    outcomes, places, queries = await asyncio.to_thread(_queries, spec, whole, body)
     answered = await services(request).predictor.answer_many(spec, queries, reasons)
     for place, outcome in zip(places, answered, strict=True):
         outcomes[place] = outcome
@@ -118,7 +120,7 @@ def _queries(
             queries.append(parse(bytes(item)))
             places.append(place)
         except ValidationError as error:
-            outcomes[place] = invalid(error.errors(include_url=False, include_input=False))
+            outcomes[place] = misread(error)
     return outcomes, places, queries
 
 

@@ -103,6 +103,8 @@ def _rendered(title: str, text: str) -> str:
         lambda found: f'<h2 id="{_slug(found[1])}">{found[1]}</h2>',
         body,
     )
+    body = body.replace('href="../errors.md', 'href="/docs/errors')
+    body = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", body)  # pages that are not served
     guides = sorted(path.stem for path in GUIDES.glob("*.md"))
     links = "".join(f'<a href="/docs/guides/{name}">{_title(name)}</a>' for name in guides)
     return (

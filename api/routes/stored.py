@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from api.dependencies import Services, services
 from api.filters import OPERATORS, filters_of
 from api.problems import Problem, refused
-from api.routing import SecuredRoute, add, needs
+from api.routing import ANYTHING, SecuredRoute, add, needs
 from api.schemas.answers import ClientDecisions, page_schema
 from ml.models import ModelSpec
 from warehouse.database import reading
@@ -56,6 +56,7 @@ class StoredRoute(SecuredRoute):
             if entity is not None and not scope["query_string"] and "\0" not in entity:
                 found = await _of_entity(having, spec, entity, request)
                 if found is not None:
+                    having.metrics.cache.labels("miss").inc()
                     return found
             day = await having.points.newest_day(spec.name)
             if day is None:
@@ -110,7 +111,7 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
     add(
         app,
         route,
-        f"{path}/{{entity:path}}",
+        f"{path}/{{entity:{ANYTHING}}}",
         summary=f"Stored decisions of one {spec.entity_column}",
         description="All its rows of the newest day. The id is percent-encoded.",
         name=f"latest_{spec.name}_of",
@@ -147,9 +148,10 @@ def _of_client(having: Services, client_id: str) -> ClientDecisions:
     silent: dict[str, str] = {}
     with reading(workspace.engine) as connection:
         for spec in workspace.registry.values():
-            if "client_id" not in spec.Decision.model_fields:
+            columns = spec.rows_of_client(client_id)
+            if columns is None:
                 continue
-            only = [Filter("client_id", "eq", client_id)]
+            only = [Filter(name, "eq", value) for name, value in columns.items()]
             page = read_page(connection, spec, filters=only, limit=MOST_OF_A_CLIENT)
             if page is None:
                 silent[spec.name] = f"{spec.title} was not scored yet."
@@ -179,8 +181,8 @@ def _latest(
         raise Problem(404, "unknown_entity", f"{spec.title} has no decision for {entity!r}.")
     day = Day(page.day.as_of, page.day.run_id)
     body = _body(page.rows, page.next_cursor)
-    asked = request.scope["path"], request.scope["query_string"]
-    services(request).answers.put(asked, day, body, len(body))
+    path, query = asked = request.scope["path"], request.scope["query_string"]
+    services(request).answers.put(asked, day, body, len(body) + 4 * len(path) + len(query))
     return Response(body, headers=_headers(spec, day), media_type="application/json")
 
 

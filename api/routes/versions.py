@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from api.dependencies import Services, services
+from api.logs import logger
 from api.problems import Problem
 from api.routing import SecuredRoute, add, needs
 from api.schemas.service import VersionHealth, VersionInfo
@@ -22,6 +23,7 @@ from warehouse.objects import StoreError
 from warehouse.repositories import models
 from warehouse.repositories.models import ModelVersion
 
+LOG = logger("versions")
 NAMES = "`champion` or the model's name: the serving one; `latest`: the newest trained; else its id"
 
 
@@ -108,18 +110,27 @@ async def _health(having: Services, spec: ModelSpec, version: ModelVersion) -> V
     detail = None
     workspace = having.workspace
     try:
-        artifact = await asyncio.to_thread(workspace.artifacts.open, spec.name, version.version)
+        artifact = await having.artifacts.run(workspace.artifacts.open, spec.name, version.version)
         passed["intact"] = True
         workspace.require_format(spec, artifact)
-        asked = await asyncio.to_thread(question, workspace, spec, artifact)
-        await having.predictor.probe(spec, artifact.fitted_folder, asked)
+        folder = artifact.fitted_folder
+        serving = await having.artifacts.run(having.predictor.load, spec, folder)
+        passed["loads"] = serving is not None  # a worker loads and answers in one
+        asked = await having.artifacts.run(question, workspace, spec, artifact)
+        await having.predictor.probe(spec, folder, serving, asked)
         passed["loads"] = passed["answers"] = True
+    except Problem as problem:
+        detail = problem.detail
     except DamagedArtifactError:
         detail = "Its files are not those that were written."
     except StoreError:
         detail = "Its files cannot be read now."
     except OtherFormatError as error:
         detail = str(error)
+    except Exception as error:
+        LOG.error("version_fails", model=spec.name, version=version.version, exc_info=error)
+        what = "does not answer" if passed["loads"] else "cannot be loaded"
+        detail = f"It {what}; the log has the reason."
     return VersionHealth(
         model=spec.name,
         version=version.version,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.call import Role
+from warehouse.repositories.keys import STANDARD_TIER, Role
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -30,7 +30,7 @@ class KeyRequest(BaseModel):
     owner: Name = Field(description="Whose it is: what keys of one owner make belongs to it.")
     name: Name = Field("key", description="What it is for.")
     role: Role = Field(description="`read`, `write` (also decisions) or `admin` (also keys).")
-    tier: Name = Field("standard", description="Which rate limit it has, by the settings' name.")
+    tier: Name = Field(STANDARD_TIER, description="Which rate limit it has, by the settings' name.")
     expires_at: Instant | None = Field(None, description="When it stops working.")
 
 

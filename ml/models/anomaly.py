@@ -55,6 +55,7 @@ SPEC = ModelSpec(
     question="Which days, clients or lines do not look like the past?",
     decides="What to look at today.",
     entity=("subject_kind", "subject_id", "observed_at"),
+    clients_are={"subject_kind": "client"},
     row="a day of a series, a client or a line of the last 30 days",
     needs=(frozenset({"invoice_lines"}), frozenset({"series"})),
     uses=frozenset({"invoice_lines", "series", "invoices", "clients", "work_entries", "quotes"}),

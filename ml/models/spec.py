@@ -70,7 +70,8 @@ class ModelSpec:
     reported metric, whether higher is better. ``act_first`` sorts decisions, those to act on first
     (``-column`` for descending); ``picture`` says how they are drawn. ``format`` numbers the files
     that a training saves: it rises when they change in a way that loading cannot follow, so that
-    versions from before are refused in words.
+    versions from before are refused in words. ``clients_are`` names the rows whose entity is a
+    client, where ``Decision`` has no ``client_id``.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ModelSpec:
     Decision: type[Decision]
     owner: str = "team:sevenfold"
     format: int = 1
+    clients_are: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,6 +117,12 @@ class ModelSpec:
     def entity_column(self) -> str:
         """The key column that ids in URLs and on the command line are of."""
         return next((name for name in self.entity if name.endswith("_id")), self.entity[0])
+
+    def rows_of_client(self, client_id: str) -> dict[str, str] | None:
+        """What the rows on one client have in their columns; None where none are on clients."""
+        if self.clients_are is not None:
+            return {self.entity_column: client_id, **self.clients_are}
+        return {"client_id": client_id} if "client_id" in self.Decision.model_fields else None
 
     @property
     def scores_table(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.estimators.tabular import TabularEncoder
 from ml.serving.base import Answer, Asked, Features, QueryError, Serving, StoredFeatures
 from ml.serving.checks import pointer, require_number, require_text
 from ml.settings import MlSettings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 NUMBERS = frozenset({float, int, bool, type(None)})
 KEPT = 5_000
-"""Clients of whom is kept what the model reads of their stored features: under a kilobyte each."""
+"""Clients of whom is kept what the model reads, under a kilobyte, beside the features' text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,29 @@ class _Row:
     unseen: tuple[str, ...]
 
 
+class _Reader:
+    """Turns features by name into what the model reads of them."""
+
+    def __init__(self, encoder: TabularEncoder) -> None:
+        self._encoder = encoder
+        self._names = tuple(sorted(encoder.columns))
+
+    def of_stored(self, text: str) -> _Row:
+        """Of stored features alone, as their JSON."""
+        return self.of(StoredFeatures(text), {})
+
+    def of(self, values: Features, given: Features) -> _Row:
+        """Of all values, some of them ``given``; the others are stored."""
+        cells, unseen = self._encoder.encode([values])[0], self._encoder.unseen_in(values)
+        if len(given) == len(self._names):
+            return _Row(cells, (), self._names, (), unseen)
+        stored = tuple(name for name in self._names if name in values and name not in given)
+        if len(stored) == len(self._names):
+            return _Row(cells, self._names, (), (), unseen)  # one tuple for all clients
+        missing = tuple(name for name in self._names if name not in values)
+        return _Row(cells, stored, tuple(sorted(given)), missing, unseen)
+
+
 class ClientServing(Serving):
     """Rows of a matrix through one prediction; subclasses say which columns come of it."""
 
@@ -44,8 +68,9 @@ class ClientServing(Serving):
         self.facts = json.loads((folder / "facts.json").read_text())
         self._encoder = self.estimator.encoder_
         self._columns = frozenset(self._encoder.columns)
-        self._sorted = tuple(sorted(self._columns))
-        self._kept = lru_cache(KEPT)(self._row_of_stored)
+        self._reader = _Reader(self._encoder)
+        # Of the reader, which does not hold this: what is replaced is freed at once.
+        self._kept = lru_cache(KEPT)(self._reader.of_stored)
 
     @abstractmethod
     def decided(self, matrix: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -125,22 +150,7 @@ class ClientServing(Serving):
                 " not active in the last year; give features",
                 "/client_id",
             )
-        return self._row_of(self._values(asked), given or {})
-
-    def _row_of_stored(self, text: str) -> _Row:
-        return self._row_of(StoredFeatures(text), {})
-
-    def _row_of(self, values: Features, given: Features) -> _Row:
-        if len(given) == len(self._sorted):
-            named, stored, missing = self._sorted, (), ()
-        else:
-            named = tuple(sorted(given))
-            stored = tuple(name for name in self._sorted if name in values and name not in given)
-            missing = tuple(name for name in self._sorted if name not in values)
-            if len(stored) == len(self._sorted):
-                stored = self._sorted  # one for all clients
-        unseen = self._encoder.unseen_in(values)
-        return _Row(self._encoder.encode([values])[0], stored, named, missing, unseen)
+        return self._reader.of(self._values(asked), given or {})
 
     def _values(self, asked: Asked) -> Features:
         """The inputs of one question by name, the given ones before the stored ones."""
