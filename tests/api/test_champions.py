@@ -120,6 +120,28 @@ def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
     assert serves(client) == second
 
 
+def test_a_version_that_cannot_be_loaded_does_not_replace_one_that_works(
+    workspace: Workspace, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = serves(client), second_version(workspace)
+
+    def fails(*_: object) -> None:
+        raise KeyError("a library is missing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EIGHTH.serving_class(), "__init__", fails)
+        with writing(workspace.engine) as connection:
+            models.promote(connection, EIGHTH.name, second, "a test", "me")
+        states = lambda: client.get("/api/health").json()["models"]  # noqa: E731
+        wait_for(lambda: states()[EIGHTH.name] == "champion_broken")
+        assert serves(client) == first
+        health = client.get(f"{PATH}/models/{second}/health").json()
+        assert (health["status"], health["intact"], health["loads"]) == ("failed", True, False)
+        assert "missing" not in health["detail"]
+    wait_for(lambda: states()[EIGHTH.name] == "ok", seconds=12)
+    assert serves(client) == second
+
+
 def test_a_server_that_starts_on_a_damaged_champion_says_so(workspace: Workspace) -> None:
     champion = workspace.champion(EIGHTH)
     assert champion is not None

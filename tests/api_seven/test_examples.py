@@ -74,8 +74,10 @@ def test_pages_versions_and_batches_are_what_their_schemas_say(
 
 def test_a_client_is_seen_across_all_models(client: httpx.Client) -> None:
     found = client.get("/api/predictions", params={"client_id": "C0000001"}).json()
+    assert {"churn", "profitability", "anomaly"} <= {*found["models"], *found["silent"]}
     assert {"churn", "profitability"} <= set(found["models"])
     for model, rows in found["models"].items():
-        route = model.replace("_", "-")
-        page = client.get(f"/api/{route}/latest", params={"client_id": "C0000001"}).json()
+        spec = default_registry()[model]
+        params = spec.rows_of_client("C0000001")
+        page = client.get(f"/api/{spec.route}/latest", params=params).json()
         assert rows == page["items"]
