@@ -1,0 +1,216 @@
+"""Files of rows, read in chunks, each row by its line: CSV, NDJSON and Parquet, plain or gzip.
+
+A row's line is its number in the file, counted from 1 with the header of a CSV; a CSV row whose
+values hold line breaks counts as one. Rows that cannot be read are told apart, and never stop the
+others; a file that cannot be read at all does.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from warehouse.repositories.jobs import RowError
+
+Form = Literal["csv", "ndjson", "parquet"]
+FORMS: tuple[Form, ...] = get_args(Form)
+CHUNK_ROWS = 10_000
+BLOCK_BYTES = 4 * 1024 * 1024
+"""Of a CSV at once; a row is shorter."""
+LONGEST_LINE = 1024 * 1024
+UNREADABLE = "unreadable_row"
+
+
+class FileError(ValueError):
+    """A file that is not of its form, from this point on; the message says what was found."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that were read together.
+
+    Of a CSV or Parquet file ``table`` holds them by column (a CSV's are texts), of NDJSON ``texts``
+    hold their JSON; ``lines`` (rows,) are theirs, and ``wrong`` those between that cannot be read.
+    """
+
+    lines: np.ndarray
+    wrong: list[RowError]
+    table: pa.Table | None = None
+    texts: list[bytes] | None = None
+
+
+def read_rows(
+    path: Path, form: Form, gzipped: bool = False, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[Rows]:
+    """The file's rows, ``chunk_rows`` at a time; FileError where it is not of that form."""
+    try:
+        if form == "csv":
+            yield from _csv(path, gzipped, chunk_rows)
+        elif form == "ndjson":
+            yield from _ndjson(path, gzipped, chunk_rows)
+        else:
+            yield from _parquet(path, gzipped, chunk_rows)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise FileError(f"the file is not whole gzip: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())[:500]
+        raise FileError(f"the file is not {form.upper()} as expected: {said}") from error
+
+
+def _csv(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
+    names = _header(path, gzipped)
+    broken: dict[int, RowError] = {}
+
+    def skip(row: pacsv.InvalidRow) -> str:
+        said = f"{row.actual_columns} values where the header has {row.expected_columns}"
+        broken[row.number] = RowError(row.number, UNREADABLE, said)
+        return "skip"
+
+    # Bytes first: one value that is no UTF-8 must not stop the file.
+    convert = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False
+    )
+    with _opened(path, gzipped) as file:
+        reader = pacsv.open_csv(
+            file,
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pacsv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=False
+            ),
+            convert_options=convert,
+        )
+        line = 2
+        for table in _chunks(reader, reader.schema, chunk_rows):
+            lines = _numbered(line, table.num_rows, broken)
+            line = int(lines[-1]) + 1
+            wrong = [broken.pop(number) for number in sorted(broken) if number < line]
+            yield _texts(table, lines, wrong)
+    if broken:
+        yield Rows(np.empty(0, dtype=np.int64), [broken[number] for number in sorted(broken)])
+
+
+def _header(path: Path, gzipped: bool) -> list[str]:
+    with _opened(path, gzipped) as file:
+        try:
+            reader = pacsv.open_csv(
+                file,
+                read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+                parse_options=pacsv.ParseOptions(
+                    newlines_in_values=True, invalid_row_handler=lambda _: "skip"
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                raise FileError("the file is empty: a CSV begins with a header") from error
+            raise
+        names: list[str] = reader.schema.names
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise FileError(f"the header names columns twice: {', '.join(twice)}")
+    return names
+
+
+def _numbered(first: int, count: int, broken: dict[int, RowError]) -> np.ndarray:
+    """The lines of ``count`` rows from ``first`` on, those left out that are broken."""
+    numbers = np.arange(first, first + count + len(broken))
+    if broken:
+        numbers = numbers[~np.isin(numbers, np.fromiter(broken, dtype=np.int64))]
+    return numbers[:count]
+
+
+def _texts(table: pa.Table, lines: np.ndarray, wrong: list[RowError]) -> Rows:
+    """Columns of bytes as texts; rows that are no UTF-8 go to ``wrong``, empty ones nowhere."""
+    bad = np.zeros(table.num_rows, dtype=bool)
+    empty = np.ones(table.num_rows, dtype=bool)
+    for name in table.column_names:
+        column = table[name]
+        empty &= pc.equal(pc.binary_length(column), 0).to_numpy()
+        try:
+            column.cast(pa.string())
+        except pa.ArrowInvalid:
+            for place, value in enumerate(column.to_pylist()):
+                if not bad[place] and not _is_utf8(value):
+                    bad[place] = True
+                    said = f"column {name} is not UTF-8"
+                    wrong.append(RowError(int(lines[place]), UNREADABLE, said))
+    kept = ~(bad | empty)
+    if not kept.all():
+        table, lines = table.filter(pa.array(kept)), lines[kept]
+    texts = pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
+    return Rows(lines, sorted(wrong, key=lambda one: one.line), table=texts)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _chunks(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, chunk_rows: int
+) -> Iterator[pa.Table]:
+    """The batches again, in tables of one size, so that a chunk's number names its rows."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= chunk_rows:
+            table = pa.Table.from_batches(waiting, schema)
+            yield table.slice(0, chunk_rows).combine_chunks()
+            waiting = table.slice(chunk_rows).to_batches()
+            count -= chunk_rows
+    if count:
+        yield pa.Table.from_batches(waiting, schema).combine_chunks()
+
+
+def _ndjson(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
+    lines: list[int] = []
+    texts: list[bytes] = []
+    wrong: list[RowError] = []
+    number = 0
+    with _opened(path, gzipped) as file:
+        while text := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(text) > LONGEST_LINE:
+                wrong.append(RowError(number, UNREADABLE, f"longer than {LONGEST_LINE:,} bytes"))
+                while text and not text.endswith(b"\n"):
+                    text = file.readline(LONGEST_LINE)
+            elif stripped := text.strip():
+                lines.append(number)
+                texts.append(stripped)
+            if len(texts) + len(wrong) >= chunk_rows:
+                yield Rows(np.array(lines, dtype=np.int64), wrong, texts=texts)
+                lines, texts, wrong = [], [], []
+    if texts or wrong:
+        yield Rows(np.array(lines, dtype=np.int64), wrong, texts=texts)
+
+
+def _parquet(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
+    if gzipped:
+        raise FileError("Parquet is compressed inside: send it without gzip")
+    with pq.ParquetFile(path) as file:
+        first = 1
+        batches = file.iter_batches(chunk_rows)
+        for table in _chunks(batches, file.schema_arrow, chunk_rows):
+            lines = np.arange(first, first + table.num_rows)
+            first += table.num_rows
+            yield Rows(lines, [], table=table)
+
+
+@contextmanager
+def _opened(path: Path, gzipped: bool) -> Iterator[IO[bytes]]:
+    with gzip.open(path, "rb") if gzipped else path.open("rb") as file:
+        yield file  # type: ignore[misc]

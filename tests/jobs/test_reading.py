@@ -1,0 +1,149 @@
+"""Every row of a file is read once, by its line, whatever stands between."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ml.jobs.reading import LONGEST_LINE, FileError, Form, Rows, read_rows
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+HERE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def read(path: Path, form: Form = "csv", gzipped: bool = False, size: int = 3) -> list[Rows]:
+    return list(read_rows(path, form, gzipped, size))
+
+
+def by_line(found: list[Rows]) -> dict[int, dict[str, object]]:
+    rows: dict[int, dict[str, object]] = {}
+    for chunk in found:
+        assert chunk.table is not None or not len(chunk.lines)
+        values = chunk.table.to_pylist() if chunk.table is not None else []
+        for line, row in zip(chunk.lines.tolist(), values, strict=True):
+            assert line not in rows
+            rows[line] = row
+    return rows
+
+
+def wrong(found: list[Rows]) -> dict[int, str]:
+    return {one.line: one.detail for chunk in found for one in chunk.wrong}
+
+
+@HERE
+@given(rows=st.lists(st.tuples(TEXT, TEXT), max_size=20), gzipped=st.booleans())
+def test_a_csv_is_read_as_it_was_written(
+    tmp_path: Path, rows: list[tuple[str, str]], gzipped: bool
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerows([("a", "b"), *rows])
+    raw = text.getvalue().encode()
+    path = tmp_path / "rows.csv"
+    path.write_bytes(gzip.compress(raw) if gzipped else raw)
+    found = read(path, gzipped=gzipped)
+    expected = {number: {"a": a, "b": b} for number, (a, b) in enumerate(rows, start=2) if a or b}
+    assert by_line(found) == expected
+    assert wrong(found) == {}
+
+
+@HERE
+@given(
+    kinds=st.lists(st.sampled_from(["good", "short", "long", "blank", "bytes"]), max_size=30),
+    size=st.integers(1, 7),
+)
+def test_every_line_is_a_row_a_fault_or_blank(tmp_path: Path, kinds: list[str], size: int) -> None:
+    texts = {
+        "good": b"x,1",
+        "short": b"x",
+        "long": b"x,1,2",
+        "blank": b"",
+        "bytes": b"\xff\xfe,1",
+    }
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"\n".join([b"a,b", *(texts[kind] for kind in kinds)]) + b"\n")
+    found = read(path, size=size)
+    lines = dict(enumerate(kinds, start=2))
+    assert sorted(by_line(found)) == [line for line, kind in lines.items() if kind == "good"]
+    assert sorted(wrong(found)) == [
+        line for line, kind in lines.items() if kind in ("short", "long", "bytes")
+    ]
+
+
+def test_faults_say_what_was_found(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b'client_id,a\nC1,1\nC2\n"C3","x\ny"\n\xff,2\n')
+    found = read(path)
+    assert by_line(found) == {2: {"client_id": "C1", "a": "1"}, 4: {"client_id": "C3", "a": "x\ny"}}
+    assert wrong(found) == {
+        3: "1 values where the header has 2",
+        5: "column client_id is not UTF-8",
+    }
+
+
+def test_chunks_are_the_same_each_time_so_that_a_number_names_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a\n" + "".join(f"{number}\n" for number in range(100)))
+    found = read(path, size=7)
+    assert [len(chunk.lines) for chunk in found] == [7] * 14 + [2]
+    assert sorted(by_line(found)) == list(range(2, 102))
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_ndjson_is_read_line_by_line(tmp_path: Path, gzipped: bool) -> None:
+    long = b'{"a": "' + b"x" * LONGEST_LINE + b'"}'
+    raw = b'{"a": 1}\n\n' + long + b"\n  not json \n" + b'{"a": 2}'
+    path = tmp_path / "rows.ndjson"
+    path.write_bytes(gzip.compress(raw) if gzipped else raw)
+    found = read(path, "ndjson", gzipped)
+    texts = {
+        line: text
+        for chunk in found
+        for line, text in zip(chunk.lines.tolist(), chunk.texts or [], strict=True)
+    }
+    assert texts == {1: b'{"a": 1}', 4: b"not json", 5: b'{"a": 2}'}
+    assert wrong(found) == {3: "longer than 1,048,576 bytes"}
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    table = pa.table({"client_id": ["C1", "C2", None], "features": [{"x": 1.5}, None, {"x": 2.0}]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert by_line(read(tmp_path / "rows.parquet", "parquet", size=2)) == dict(
+        enumerate(table.to_pylist(), start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "form", "gzipped", "said"),
+    [
+        (b"", "csv", False, "empty"),
+        (b"a,b,a\n1,2,3\n", "csv", False, "columns twice: a"),
+        (b"a,b\n1,2\n", "csv", True, "gzip"),
+        (gzip.compress(b"a,b\n1,2\n" * 50)[:-12], "csv", True, "gzip"),
+        (b"a,b\n1,2\n", "parquet", False, "PARQUET"),
+        (b"PAR1", "parquet", True, "without gzip"),
+    ],
+)
+def test_a_file_that_is_no_such_file_is_refused_in_words(
+    tmp_path: Path, raw: bytes, form: Form, gzipped: bool, said: str
+) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(raw)
+    with pytest.raises(FileError, match=said):
+        read(path, form, gzipped)
+
+
+def test_a_header_alone_is_a_file_without_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n")
+    assert by_line(read(path)) == {}
