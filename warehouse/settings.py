@@ -49,8 +49,9 @@ class WarehouseSettings(BaseSettings):
     )
     store: str = Field(
         default="",
-        description="Root of the lake (`lake/`) and of model artifacts (`models/`): a folder, or an"
-        " object store's URI such as `s3://bucket/prefix`, whose credentials come from its own"
+        description="Root of the lake (`lake/`), of model artifacts (`models/`) and of the files of"
+        " bulk jobs (`jobs/`): a folder, or an object store's URI such as `s3://bucket/prefix`,"
+        " whose credentials come from its own"
         " variables (`AWS_…`); default: the home.",
     )
     timezone: str = Field(
@@ -143,6 +144,11 @@ class WarehouseSettings(BaseSettings):
     def models(self) -> str:
         """Root of the model artifacts: a folder or URI."""
         return f"{self.store.rstrip('/')}/models"
+
+    @property
+    def jobs(self) -> str:
+        """Root of the files of bulk jobs: a folder or URI."""
+        return f"{self.store.rstrip('/')}/jobs"
 
     @property
     def zone(self) -> ZoneInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -93,6 +93,11 @@ class Serving(ABC):
         self.spec = spec
         self.settings = settings
         self.folder = folder
+
+    @property
+    def text_inputs(self) -> Collection[str]:
+        """Names inside a query's free-form field whose values are texts, even ``2024``."""
+        return ()
 
     @staticmethod
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +75,10 @@ class ClientServing(Serving):
     @abstractmethod
     def decided(self, matrix: np.ndarray) -> Mapping[str, np.ndarray]:
         """The ``Decision`` columns except key and reasons, (rows,) each."""
+
+    @property
+    def text_inputs(self) -> Collection[str]:
+        return self._encoder.categories.keys()
 
     @staticmethod
     def entity_of(query: Any) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from warehouse.repositories.rows import record
 from warehouse.tables import online_features
+
+MOST_PARAMETERS = 10_000
+"""Of one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,30 @@ def first(connection: Connection, model: str) -> OnlineFeatures | None:
     query = select(table).where(table.c.model == model).order_by(table.c.entity).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else record(OnlineFeatures, row)
+
+
+@dataclass(frozen=True)
+class OnlineText:
+    """The stored inputs of one entity as JSON text."""
+
+    as_of: date
+    data_version: str
+    schema_hash: str
+    features: str
+
+
+def texts(connection: Connection, model: str, entities: Collection[str]) -> dict[str, OnlineText]:
+    """The stored features of these entities, any number; those not stored are absent."""
+    table = online_features.c
+    columns = (table.as_of, table.data_version, table.schema_hash)
+    query = select(table.entity, *columns, cast(table.features, Text).label("features"))
+    wanted = sorted(name for name in entities if "\0" not in name)
+    found: dict[str, OnlineText] = {}
+    for start in range(0, len(wanted), MOST_PARAMETERS):
+        some = wanted[start : start + MOST_PARAMETERS]
+        rows = connection.execute(query.where(table.model == model, table.entity.in_(some)))
+        found |= {row["entity"]: record(OnlineText, row) for row in rows.mappings()}
+    return found
 
 
 def get(connection: Connection, model: str, entities: Sequence[str]) -> dict[str, OnlineFeatures]:

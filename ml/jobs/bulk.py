@@ -1,0 +1,149 @@
+"""A bulk job's work: its file answered chunk by chunk, each kept before the next begins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+from sqlalchemy.exc import SQLAlchemyError
+
+from ml.jobs.answering import Answering, Outcomes
+from ml.jobs.reading import FileError, read_rows
+from ml.lifecycle.workspace import Workspace
+from ml.refusals import Refusal
+from warehouse.database import utc_now, writing
+from warehouse.faults import reach
+from warehouse.job_files import INPUT, JobFiles
+from warehouse.objects import StoreError
+from warehouse.repositories import jobs
+from warehouse.repositories.jobs import Chunk, Job, LostJobError
+
+LEASE = timedelta(minutes=2)
+RENEW_SECONDS = 20.0
+"""So that a lease outlives a few renewals that find the warehouse busy."""
+
+
+@dataclass
+class Lease:
+    """Whether the work should go on: renewed beside it, and asked between chunks."""
+
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """LostJobError where another attempt has the job now."""
+        if self.lost.is_set():
+            raise LostJobError("another attempt took the job over")
+
+
+def job_files(workspace: Workspace) -> JobFiles:
+    """The files of a workspace's jobs."""
+    return JobFiles(workspace.settings.jobs, workspace.settings.home / "copies" / "jobs")
+
+
+def run_bulk(
+    workspace: Workspace,
+    job_id: str,
+    attempt: int,
+    run_id: str,
+    progress: Callable[[Job], None] = lambda _: None,
+) -> Job:
+    """Do the work of a claimed job, from its last finished chunk on, and end it.
+
+    Returns the job as it ended: completed, cancelled, or failed with the reason in words. Raises
+    LostJobError where the attempt is over; where warehouse or disk are away, their error, and the
+    next attempt goes on; anything unforeseen after the job was marked as failed.
+    """
+    engine = workspace.engine
+    with writing(engine) as connection:
+        job = jobs.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
+    state, error, result = "completed", None, None
+    with _renewed(workspace, job) as lease:
+        try:
+            result = _work(workspace, job, lease, progress)
+            lease.check()
+            if lease.cancelled.is_set():
+                state = "cancelled"
+        except (FileError, Refusal) as refused:
+            state, error = "failed", str(refused)
+        except StoreError as missing:
+            state, error = "failed", f"Its file cannot be read: {missing}"
+        except (LostJobError, SQLAlchemyError, OSError):
+            raise
+        except Exception as wrong:  # doing it again would fail again
+            said = f"{type(wrong).__name__} while it was answered; the run's log has the rest."
+            with writing(engine) as connection:
+                jobs.finish(connection, job_id, attempt, "failed", utc_now(), said)
+            raise
+    with writing(engine) as connection:
+        jobs.finish(connection, job_id, attempt, state, utc_now(), error, result)  # type: ignore[arg-type]
+        ended = jobs.get(connection, job_id)
+    assert ended is not None
+    return ended
+
+
+def _work(
+    workspace: Workspace, job: Job, lease: Lease, progress: Callable[[Job], None]
+) -> Mapping[str, Any]:
+    spec = workspace.registry[job.model]
+    answering = Answering(workspace, spec, bool(job.params.get("reasons", False)))
+    files = job_files(workspace)
+    with writing(workspace.engine) as connection:
+        done = {chunk.number for chunk in jobs.chunks(connection, job.id)}
+    with files.local(job.id, INPUT) as path:
+        chunks = read_rows(path, job.params["form"], bool(job.params.get("gzip", False)))
+        for number, rows in enumerate(chunks):
+            if number in done:
+                continue
+            lease.check()
+            if lease.cancelled.is_set():
+                break
+            progress(_kept(workspace, files, job, number, answering.answer(rows)))
+    return {"model_version": answering.version}
+
+
+def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes: Outcomes) -> Job:
+    """The part first, then its row: a part without one is written again by the next attempt."""
+    name = f"{number:06d}.parquet"
+    with files.draft() as draft:
+        pq.write_table(outcomes.table, draft, compression="zstd")
+        files.keep(draft, job.id, name)
+    reach("job-part")
+    chunk = Chunk(number, outcomes.rows_ok, len(outcomes.errors), name)
+    with writing(workspace.engine) as connection:
+        jobs.add_chunk(connection, job.id, job.attempt, chunk, outcomes.errors)
+        now = jobs.get(connection, job.id)
+    assert now is not None
+    return now
+
+
+@contextmanager
+def _renewed(workspace: Workspace, job: Job) -> Iterator[Lease]:
+    """Renew the job's lease from a thread of its own, so that long chunks do not lose it."""
+    lease, ended = Lease(), threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEW_SECONDS):
+            try:
+                with writing(workspace.engine) as connection:
+                    goes_on = jobs.renew(connection, job.id, job.attempt, utc_now(), LEASE)
+            except LostJobError:
+                lease.lost.set()
+                return
+            except SQLAlchemyError:
+                continue  # the next renewal comes before the lease ends
+            if not goes_on:
+                lease.cancelled.set()
+
+    thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        thread.join()

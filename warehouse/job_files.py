@@ -1,0 +1,66 @@
+"""The files of bulk jobs below the store's root: what was sent, and the parts of the outcomes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from warehouse.objects import Objects, StoreError, remote
+
+INPUT = "input"
+DRAFT = ".draft-"
+
+
+class JobFiles:
+    """Files by job and name, in a folder or an object store; each appears whole or not at all."""
+
+    def __init__(self, root: str, work: Path) -> None:
+        """``work`` is the local folder for files on their way to or from a remote root."""
+        self._objects = Objects(root) if remote(root) else None
+        self._root = work if self._objects else Path(root)
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A local file to write, gone at the end unless it was kept."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._root, prefix=DRAFT, delete=False) as file:
+            path = Path(file.name)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def keep(self, draft: Path, job: str, name: str) -> None:
+        """Bring a draft to its place; one that is there is replaced."""
+        if self._objects is not None:
+            self._objects.upload(draft, f"{job}/{name}")
+            return
+        target = self._root / job / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(target)
+
+    @contextmanager
+    def local(self, job: str, name: str) -> Iterator[Path]:
+        """A file as it can be opened here; StoreError where there is none."""
+        if self._objects is None:
+            path = self._root / job / name
+            if not path.is_file():
+                raise StoreError(f"{path}: there is no such file")
+            yield path
+            return
+        with self.draft() as copy:
+            if not self._objects.download(f"{job}/{name}", copy):
+                raise StoreError(f"{self._objects.uri(f'{job}/{name}')}: there is no such file")
+            yield copy
+
+    def remove(self, job: str) -> None:
+        """Remove all files of a job, where there are any."""
+        if self._objects is None:
+            shutil.rmtree(self._root / job, ignore_errors=True)
+            return
+        for path in self._objects.files():
+            if path.startswith(f"{job}/"):
+                self._objects.remove(path)
