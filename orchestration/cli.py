@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ml.models import UnknownModelError
 from ml.refusals import Refusal
-from orchestration.commands import data, house, keys, models, pipeline, results
+from orchestration.commands import data, house, jobs, keys, models, pipeline, results
 from orchestration.commands.output import fail
 
 app = typer.Typer(
@@ -21,15 +21,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (pipeline, data, models, results, keys, house):
+for group in (pipeline, data, models, results, jobs, keys, house):
     group.register(app)
+
+MENDABLE = (
+    *(Refusal, UnknownModelError),
+    *(error for group in (data, models, jobs, keys) for error in group.MENDABLE),
+)
 
 
 def main() -> None:
     """Run a command; what the user can mend ends in one sentence and exit status 1."""
     try:
         app()
-    except (Refusal, UnknownModelError, *data.MENDABLE, *models.MENDABLE, *keys.MENDABLE) as error:
+    except MENDABLE as error:
         fail(str(error))
         sys.exit(1)
     except ValidationError as error:

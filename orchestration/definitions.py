@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from assets.scoring import build_scores
 from assets.training import build_training
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
-from orchestration.jobs import daily_job, ingest_job, training_job
+from orchestration.jobs import bulk_job, daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
 from orchestration.schedules import build_schedules
@@ -41,7 +42,7 @@ def build_definitions(
         assets += build_scores(spec, partitions)
         assets += build_drift(spec, partitions)
         assets += build_performance(spec, partitions)
-    jobs = [ingest_job()]
+    jobs: list[Any] = [ingest_job(), bulk_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.bulk import answer_file
 from assets.ingest import RAW
 from ml.models import ModelSpec
 
 INGEST = "ingest_source"
+BULK = "bulk_file"
 
 
 def training_job_name(spec: ModelSpec) -> str:
@@ -25,6 +27,21 @@ def ingest_job() -> dg.UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.groups(RAW),
         description="Read the source into the lake and judge its quality.",
     )
+
+
+def bulk_job() -> dg.JobDefinition:
+    """A file of questions, answered row by row."""
+
+    @dg.job(
+        name=BULK,
+        executor_def=dg.in_process_executor,
+        description="Answer the rows of a file that somebody sent. The sensor `bulk_files` starts"
+        " it for each job that waits.",
+    )
+    def bulk_file() -> None:
+        answer_file()
+
+    return bulk_file
 
 
 def training_job(spec: ModelSpec) -> dg.UnresolvedAssetJobDefinition:

@@ -5,20 +5,59 @@ a few indexed reads, and each key carries what it was asked for.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 
+from assets.bulk import BulkFile
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.retraining import retraining_due
 from ml.models import ModelSpec
-from orchestration.jobs import training_job_name
-from warehouse.database import reading
-from warehouse.repositories import drift, scores
+from orchestration.jobs import BULK, training_job_name
+from warehouse.database import reading, utc_now, writing
+from warehouse.faults import reach
+from warehouse.repositories import drift, jobs, scores
+
+CLAIM = timedelta(minutes=10)
+"""How long a claimed job may wait for its run; after it another run is asked for."""
 
 
 def build_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
-    """For each model one sensor for drift and one for retraining."""
-    return [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
+    """For each model one sensor for drift and one for retraining; one for jobs that wait."""
+    of_models = [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
+    return [_bulk_sensor(), *of_models]
+
+
+def _bulk_sensor() -> dg.SensorDefinition:
+    """A run for each bulk job that waits, and for each whose run has died."""
+
+    @dg.sensor(
+        name="bulk_files",
+        job_name=BULK,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts a run for each file that somebody sent to be answered.",
+    )
+    def bulk_sensor(
+        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        with writing(workspace.open().engine) as connection:
+            claimed = jobs.claim(connection, "bulk", utc_now(), CLAIM)
+        reach("job-claimed")
+        if not claimed:
+            return dg.SkipReason("No file waits.")
+        return [
+            dg.RunRequest(
+                run_key=f"{job.id}:{job.attempt}",
+                run_config=dg.RunConfig(
+                    ops={"answer_file": BulkFile(job_id=job.id, attempt=job.attempt)}
+                ),
+                tags={"sevenfold/job": job.id, "sevenfold/model": job.model},
+            )
+            for job in claimed
+        ]
+
+    return bulk_sensor
 
 
 def _drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:

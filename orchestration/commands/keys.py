@@ -66,7 +66,7 @@ def create(
 
     expires = None if expires_days is None else utc_now() + timedelta(days=expires_days)
     with writing(Workspace.current().engine) as connection:
-        key, shown = repository.create(connection, owner, name, role, tier, _actor(), expires)
+        key, shown = repository.create(connection, owner, name, role, tier, actor(), expires)
         _log(connection, "key.create", key.id, {"owner": key.owner, "role": key.role})
     _show_once(key, shown, as_json)
 
@@ -137,7 +137,7 @@ def rotate(
     from warehouse.repositories import keys as repository
 
     with writing(Workspace.current().engine) as connection:
-        key, shown = repository.rotate(connection, key_id, _actor(), timedelta(hours=grace_hours))
+        key, shown = repository.rotate(connection, key_id, actor(), timedelta(hours=grace_hours))
         _log(connection, "key.rotate", key_id, {"to": key.id})
         old = repository.get(connection, key_id)
     _show_once(key, shown, as_json)
@@ -175,10 +175,11 @@ def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
 def _log(connection: Connection, action: str, key_id: str, details: Mapping[str, Any]) -> None:
     from warehouse.repositories import audit
 
-    audit.append(connection, _actor(), action, key_id, details)
+    audit.append(connection, actor(), action, key_id, details)
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Who works on this machine, as records name it."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):  # a container may run as a user that has no name

@@ -49,7 +49,11 @@ def show(
     table = Table(title=title, title_justify="left", header_style="bold")
     for name in names:
         numeric = all(isinstance(row.get(name), int | float | type(None)) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if numeric else "left",
+            no_wrap=name == "id",  # it is there to be copied
+        )
     for row in rows:
         table.add_row(*(text(row.get(name)) for name in names))
     console = OUT if OUT.is_terminal else Console(width=_width())
