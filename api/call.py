@@ -69,4 +69,4 @@ def request_id() -> str | None:
 def route_of(scope: Scope) -> str:
     """The template of the matched path, such as ``/api/churn/latest/{entity}``; never an id."""
     route: Any = scope.get("route")
-    return getattr(route, "path", "unmatched")
+    return getattr(route, "path_format", "unmatched")

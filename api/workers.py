@@ -16,6 +16,8 @@ from ml.settings import MlSettings
 
 QUEUED = 32
 """Calls that may wait for each worker; more are told to come back."""
+TURN_SECONDS = 10.0
+"""How long a call waits for its turn at a worker before it is told to come back."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
@@ -47,7 +49,7 @@ class Workers:
             raise _busy()
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(min(self._seconds, TURN_SECONDS)):
                 await self._free.acquire()
         except TimeoutError:
             raise _busy() from None

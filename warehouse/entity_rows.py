@@ -1,4 +1,4 @@
-"""One entity's rows of the newest day in one statement, made once for a model and a database."""
+"""Rows of the newest day by the values of a few columns, in one statement made once for each."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class EntityRows:
-    """The statement (parameters: model, entity, most rows), and how its values become JSON's."""
+class RowsBy:
+    """The statement (parameters: model, values, most rows), and how its values become JSON's."""
 
     statement: str
     columns: tuple[str, ...]
     converts: Mapping[int, Convert]
 
     @classmethod
-    def of(cls, spec: ScoredSpec, postgres: bool) -> EntityRows:
-        """Of a model's scored table; the entity is the first part of the key beside the day."""
+    def of(cls, spec: ScoredSpec, by: Iterable[str], postgres: bool) -> RowsBy:
+        """Of a model's scored table, where each column of ``by`` has its value."""
         table = scored_table(spec)
         mark = "%s" if postgres else "?"
         order = [f'"{name}"' for name in key_order(spec.entity)]
@@ -49,7 +49,8 @@ class EntityRows:
         return cls(
             f'SELECT {", ".join(chosen)} FROM {where}"{table.name}" WHERE as_of ='
             f" (SELECT as_of FROM score_days WHERE model = {mark} ORDER BY as_of DESC LIMIT 1)"
-            f" AND {order[0]} = {mark} ORDER BY {', '.join(order)} LIMIT {mark}",
+            + "".join(f' AND "{name}" = {mark}' for name in by)
+            + f" ORDER BY {', '.join(order)} LIMIT {mark}",
             tuple(table.c.keys()),
             converts,
         )

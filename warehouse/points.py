@@ -7,13 +7,14 @@ thread would, so it is made where it is asked for. On PostgreSQL it is awaited.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from warehouse.database import parse_url
-from warehouse.entity_rows import EntityRows
+from warehouse.entity_rows import RowsBy
 from warehouse.scored import ScoredSpec
 
 if TYPE_CHECKING:
@@ -60,8 +61,13 @@ class Points(Protocol):
     async def online(self, model: str, entity: str) -> Online | None:
         """The stored inputs of an entity; None where there are none."""
 
-    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
-        """An entity's decisions of the newest day, at most so many, in the order of their key."""
+    async def rows(
+        self, spec: ScoredSpec, by: Mapping[str, str], most: int
+    ) -> list[dict[str, Any]]:
+        """Decisions of the newest day whose columns have these values, in the order of their key.
+
+        At most so many; the columns are those that a key or an index begins with.
+        """
 
 
 def points(url: str) -> Points:
@@ -72,6 +78,16 @@ def points(url: str) -> Points:
     return PostgresPoints(parsed.set(drivername="postgresql").render_as_string(False))
 
 
+def _form(
+    held: dict[tuple[str, ...], RowsBy], spec: ScoredSpec, by: Mapping[str, str], postgres: bool
+) -> RowsBy:
+    key = (spec.name, *by)
+    form = held.get(key)
+    if form is None:
+        form = held[key] = RowsBy.of(spec, by, postgres)
+    return form
+
+
 class SqlitePoints:
     """On one read-only connection of the thread that opens it."""
 
@@ -79,7 +95,7 @@ class SqlitePoints:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._day, self._online = _DAY.format("?"), _ONLINE.format("?", "features")
-        self._rows: dict[str, EntityRows] = {}
+        self._forms: dict[tuple[str, ...], RowsBy] = {}
 
     async def open(self) -> None:
         self._connection = sqlite3.connect(
@@ -101,13 +117,13 @@ class SqlitePoints:
             return None
         return Online(date.fromisoformat(row[0]), row[1], row[2], row[3])
 
-    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
+    async def rows(
+        self, spec: ScoredSpec, by: Mapping[str, str], most: int
+    ) -> list[dict[str, Any]]:
         if self._connection is None:
             raise RuntimeError("open() comes before the first look-up")
-        form = self._rows.get(spec.name)
-        if form is None:
-            form = self._rows[spec.name] = EntityRows.of(spec, postgres=False)
-        found = self._connection.execute(form.statement, (spec.name, entity, most))
+        form = _form(self._forms, spec, by, postgres=False)
+        found = self._connection.execute(form.statement, (spec.name, *by.values(), most))
         return form.named(found.fetchall())
 
     def _one(self, query: str, values: tuple[str, ...]) -> Any:
@@ -123,7 +139,7 @@ class PostgresPoints:
         self._url = url
         self._pool: AsyncConnectionPool | None = None
         self._day, self._online = _DAY.format("%s"), _ONLINE.format("%s", "features::text")
-        self._rows: dict[str, EntityRows] = {}
+        self._forms: dict[tuple[str, ...], RowsBy] = {}
 
     async def open(self) -> None:
         from psycopg_pool import AsyncConnectionPool
@@ -155,14 +171,16 @@ class PostgresPoints:
             return None
         return Online(row[0], row[1], row[2], row[3])
 
-    async def of_entity(self, spec: ScoredSpec, entity: str, most: int) -> list[dict[str, Any]]:
+    async def rows(
+        self, spec: ScoredSpec, by: Mapping[str, str], most: int
+    ) -> list[dict[str, Any]]:
         if self._pool is None:
             raise RuntimeError("open() comes before the first look-up")
-        form = self._rows.get(spec.name)
-        if form is None:
-            form = self._rows[spec.name] = EntityRows.of(spec, postgres=True)
+        if any("\0" in value for value in by.values()):
+            return []  # no text holds it, and PostgreSQL refuses to be asked
+        form = _form(self._forms, spec, by, postgres=True)
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(form.statement, (spec.name, entity, most))
+            cursor = await connection.execute(form.statement, (spec.name, *by.values(), most))
             return form.named(await cursor.fetchall())
 
     async def _one(self, query: str, values: tuple[str, ...]) -> Any:

@@ -122,10 +122,11 @@ def add_routes(app: FastAPI, spec: ModelSpec) -> None:
 def add_client_route(app: FastAPI) -> None:
     """``GET /api/predictions?client_id=…``: what every model says about one client."""
 
-    def of_client(
+    async def of_client(
         request: Request, client_id: Annotated[str, Query(min_length=1, max_length=200)]
-    ) -> ClientDecisions:
-        return _of_client(services(request), client_id)
+    ) -> Response:
+        found = await _of_client(services(request), client_id)
+        return Response(msgspec.json.encode(found), media_type="application/json")
 
     add(
         app,
@@ -142,26 +143,26 @@ def add_client_route(app: FastAPI) -> None:
     )(of_client)
 
 
-def _of_client(having: Services, client_id: str) -> ClientDecisions:
-    workspace = having.workspace
+async def _of_client(having: Services, client_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     silent: dict[str, str] = {}
-    with reading(workspace.engine) as connection:
-        for spec in workspace.registry.values():
-            columns = spec.rows_of_client(client_id)
-            if columns is None:
-                continue
-            only = [Filter(name, "eq", value) for name, value in columns.items()]
-            page = read_page(connection, spec, filters=only, limit=MOST_OF_A_CLIENT)
-            if page is None:
-                silent[spec.name] = f"{spec.title} was not scored yet."
-            elif not page.rows:
-                silent[spec.name] = f"{spec.title} has no decision on it on {page.day.as_of}."
-            else:
-                found[spec.name] = page.rows
+    for spec in having.workspace.registry.values():
+        columns = spec.rows_of_client(client_id)
+        if columns is None:
+            continue
+        rows = await having.points.rows(spec, columns, MOST_OF_A_CLIENT)
+        if rows:
+            found[spec.name] = rows
+            continue
+        day = await having.points.newest_day(spec.name)
+        silent[spec.name] = (
+            f"{spec.title} was not scored yet."
+            if day is None
+            else f"{spec.title} has no decision on it on {day.as_of}."
+        )
     if not found:
         raise Problem(404, "unknown_entity", f"No model has a decision for client {client_id!r}.")
-    return ClientDecisions(client_id=client_id, models=found, silent=silent)
+    return {"client_id": client_id, "models": found, "silent": silent}
 
 
 def _latest(
@@ -190,7 +191,7 @@ async def _of_entity(
     having: Services, spec: ModelSpec, entity: str, request: Request
 ) -> Response | None:
     """All rows of an entity, read by key; None where there are none, or more than a page."""
-    rows = await having.points.of_entity(spec, entity, ROWS + 1)
+    rows = await having.points.rows(spec, {spec.entity_column: entity}, ROWS + 1)
     if not rows or len(rows) > ROWS:
         return None
     as_of = rows[0]["as_of"]

@@ -81,7 +81,7 @@ def test_no_secret_and_no_value_of_a_call_is_logged(
         made = calls_of_every_kind(client)
         with monkeypatch.context() as patch:
             patch.setattr("api.predictor.Predictor.answer", broken)
-            patch.setattr("api.routes.stored.read_page", broken)
+            patch.setattr("warehouse.points.SqlitePoints.rows", broken)
             ids = [
                 problem(answer, 500, "internal_error")["request_id"]
                 for answer in (

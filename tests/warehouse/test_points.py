@@ -83,7 +83,7 @@ def test_rows_of_an_entity_are_those_of_the_page_in_its_order(
 ) -> None:
     for visit in ("v0é", "v1é", "nobody"):
         fast = msgspec.json.decode(
-            msgspec.json.encode(ask(lambda look, v=visit: look.of_entity(spec, v, 10)))
+            msgspec.json.encode(ask(lambda look, v=visit: look.rows(spec, {"visit_id": v}, 10)))
         )
         with reading(engine) as connection:
             page = read_page(connection, spec, filters=[Filter("visit_id", "eq", visit)])
@@ -95,7 +95,7 @@ def test_rows_of_an_entity_are_those_of_the_page_in_its_order(
 
 @pytest.mark.usefixtures("scored")
 def test_no_more_rows_than_asked_for(ask: Asks, spec: Any) -> None:
-    assert len(ask(lambda look: look.of_entity(spec, "v0é", 1))) == 1
+    assert len(ask(lambda look: look.rows(spec, {"visit_id": "v0é"}, 1))) == 1
 
 
 def test_what_was_not_opened_says_so(warehouse_url: str) -> None:
