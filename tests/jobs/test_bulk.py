@@ -194,6 +194,7 @@ def test_a_cancelled_job_stops_between_chunks_and_keeps_what_it_has(
         (b"client_id,colour\nC1,red\n", {}, "no query has the columns colour"),
         (b"client_id\nC1\n", {"gzip": True}, "gzip"),
     ],
+    ids=["empty", "columns", "no gzip"],
 )
 def test_a_file_that_cannot_be_read_fails_the_job_in_words(
     workspace: Workspace, send: Send, content: bytes, params: dict[str, Any], said: str

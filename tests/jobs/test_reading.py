@@ -133,6 +133,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
         (b"a,b\n1,2\n", "parquet", False, "PARQUET"),
         (b"PAR1", "parquet", True, "without gzip"),
     ],
+    ids=["empty", "twice", "no gzip", "half a gzip", "no parquet", "gzip parquet"],
 )
 def test_a_file_that_is_no_such_file_is_refused_in_words(
     tmp_path: Path, raw: bytes, form: Form, gzipped: bool, said: str

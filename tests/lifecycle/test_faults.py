@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import text
 
 from ml.lifecycle.purging import purge
+from tests.jobs.test_bulk_faults import JOB_POINTS
 from tests.lifecycle.fault_driver import STEPS
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm, lines
@@ -154,7 +155,7 @@ def goes_on(history: History, step: str) -> None:
 
 
 def test_every_point_is_tested() -> None:
-    assert set(POINTS) == set(faults.POINTS)
+    assert {*POINTS, *JOB_POINTS} == set(faults.POINTS)
     with pytest.raises(ValueError, match="no fault point is named 'elsewhere'"):
         faults.reach("elsewhere")
 

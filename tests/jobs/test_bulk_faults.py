@@ -1,0 +1,95 @@
+"""A run or a sensor that is killed at a named point loses no row and answers none twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ml.jobs.bulk import LEASE, run_bulk
+from ml.lifecycle.workspace import Workspace
+from orchestration.sensors import CLAIM
+from tests.jobs.test_bulk import Send, known, outcomes, send, workspace
+from warehouse.database import reading, utc_now, writing
+from warehouse.faults import VARIABLE
+from warehouse.repositories import jobs
+
+__all__ = ["send", "workspace"]
+ROOT = Path(__file__).resolve().parents[2]
+OPEN = """
+import json, sys
+from ml.lifecycle.workspace import Workspace
+from ml.models import Registry
+from tests.models.eighth import EIGHTH
+from warehouse.settings import WarehouseSettings
+given = json.loads(sys.argv[1])
+workspace = Workspace.open(WarehouseSettings(**given["settings"]), registry=Registry([EIGHTH]))
+"""
+ANSWER = """
+from functools import partial
+from ml.jobs import bulk
+bulk.read_rows = partial(bulk.read_rows, chunk_rows=3)
+bulk.run_bulk(workspace, given["job"], given["attempt"], "run-killed")
+"""
+TICK = """
+import dagster as dg
+from orchestration.resources import resources
+from orchestration.sensors import build_sensors
+[sensor] = build_sensors([])
+with dg.DagsterInstance.ephemeral() as instance:
+    context = dg.build_sensor_context(instance=instance, resources=dict(resources(workspace)))
+    sensor.evaluate_tick(context)
+"""
+JOB_POINTS = {"job-part": ANSWER, "job-claimed": TICK}
+
+
+def killed_at(point: str, workspace: Workspace, job_id: str, attempt: int) -> None:
+    settings = workspace.settings.model_dump(
+        mode="json", include={"home", "source", "warehouse_url"}
+    )
+    given = {"settings": settings, "job": job_id, "attempt": attempt}
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN + JOB_POINTS[point], json.dumps(given)],
+        env=os.environ | {VARIABLE: point},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_run_killed_between_a_part_and_its_row_leaves_each_row_once(
+    workspace: Workspace, send: Send
+) -> None:
+    names = known(workspace, 8)
+    job = send(("client_id\n" + "\n".join(names) + "\n").encode())
+    killed_at("job-part", workspace, job.id, job.attempt)
+    with reading(workspace.engine) as connection:
+        left = jobs.get(connection, job.id)
+        assert left is not None
+        assert (left.state, left.rows_ok) == ("running", 0)
+        assert jobs.chunks(connection, job.id) == []
+    with writing(workspace.engine) as c:
+        [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+    ended = run_bulk(workspace, again.id, again.attempt, "run-10")
+    assert (ended.state, ended.rows_ok, ended.rows_error) == ("completed", 8, 0)
+    assert outcomes(workspace, ended)["buyer_id"].tolist() == names
+
+
+def test_a_sensor_killed_after_its_claim_leaves_a_job_that_is_claimed_again(
+    workspace: Workspace, send: Send
+) -> None:
+    job = send(b"client_id,revenue_30d\n,5\n")
+    with writing(workspace.engine) as c:
+        # As if it had never been claimed: the sensor is the first to.
+        c.exec_driver_sql(f"UPDATE jobs SET lease_until = NULL WHERE id = '{job.id}'")
+    killed_at("job-claimed", workspace, job.id, 0)
+    with writing(workspace.engine) as c:
+        assert jobs.claim(c, "bulk", utc_now(), LEASE) == []
+        [again] = jobs.claim(c, "bulk", utc_now() + CLAIM, LEASE)
+    assert (again.id, again.attempt) == (job.id, job.attempt + 2)
+    ended = run_bulk(workspace, again.id, again.attempt, "run-10")
+    assert (ended.state, ended.rows_ok) == ("completed", 1)
