@@ -45,6 +45,10 @@ class NotEnoughDataError(Refusal):
     """The source has too little to learn from; the message says what and how much is missing."""
 
 
+class FileError(ValueError):
+    """A file of rows that is not of its form; the message says what was found."""
+
+
 class OtherFormatError(Refusal):
     """A version's files were written by a Sevenfold that wrote them otherwise."""
 

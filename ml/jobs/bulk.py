@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml.jobs.answering import Answering, Outcomes
-from ml.jobs.reading import FileError, read_rows
+from ml.jobs.reading import read_rows
 from ml.lifecycle.workspace import Workspace
-from ml.refusals import Refusal
+from ml.refusals import FileError, Refusal
 from warehouse.database import utc_now, writing
 from warehouse.faults import reach
 from warehouse.job_files import INPUT, JobFiles

@@ -18,8 +18,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from ml.jobs.reading import FileError, Rows
+from ml.jobs.reading import Rows
 from ml.models import ModelSpec
+from ml.refusals import FileError
 from warehouse.repositories.jobs import RowError
 
 INVALID = "invalid_row"

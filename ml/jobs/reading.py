@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from ml.refusals import FileError
 from warehouse.repositories.jobs import RowError
 
 Form = Literal["csv", "ndjson", "parquet"]
@@ -30,10 +31,6 @@ BLOCK_BYTES = 4 * 1024 * 1024
 """Of a CSV at once; a row is shorter."""
 LONGEST_LINE = 1024 * 1024
 UNREADABLE = "unreadable_row"
-
-
-class FileError(ValueError):
-    """A file that is not of its form, from this point on; the message says what was found."""
 
 
 @dataclass(frozen=True)

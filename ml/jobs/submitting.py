@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from ml.jobs.bulk import job_files
-from ml.jobs.reading import FORMS, FileError, Form
+from ml.jobs.reading import FORMS, Form
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from ml.refusals import FileError
 from warehouse.database import writing
 from warehouse.job_files import INPUT
 from warehouse.repositories import jobs

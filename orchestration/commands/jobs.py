@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ml.jobs.reading import FileError
+from ml.refusals import FileError
 from orchestration.commands.keys import actor
 from orchestration.commands.output import AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, use_existing_home

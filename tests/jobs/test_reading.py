@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.jobs.reading import LONGEST_LINE, FileError, Form, Rows, read_rows
+from ml.jobs.reading import LONGEST_LINE, Form, Rows, read_rows
+from ml.refusals import FileError
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 HERE = settings(

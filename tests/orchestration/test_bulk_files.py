@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from ml.jobs.reading import FileError
 from ml.jobs.results import write_results
 from ml.jobs.submitting import form_of, submit
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
+from ml.refusals import FileError
 from orchestration import cli, sensors
 from orchestration.definitions import build_definitions
 from orchestration.jobs import BULK
