@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", default=8000, type=int)
     asked = parser.parse_args()
-    # What is imported stays: looking for garbage meanwhile is a tenth of a start. Serving turns
+    # What is imported stays: looking for garbage meanwhile is 8 % of a start. Serving turns
     # collection on again.
     gc.disable()
     import uvicorn

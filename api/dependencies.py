@@ -131,6 +131,7 @@ async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         except SQLAlchemyError as error:
             LOG.warning("warehouse_away", step=step.__qualname__, error=type(error).__name__)
         except Exception as error:
+            # Nobody else would notice that it ended.
             LOG.error("step_failed", step=step.__qualname__, exc_info=error)
 
 

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from assets.workspace import WorkspaceResource
-from ml.jobs.bulk import run_bulk
 from warehouse.repositories.jobs import LostJobError
 
 
@@ -19,6 +18,8 @@ def answer_file(
     context: dg.OpExecutionContext, config: BulkFile, workspace: WorkspaceResource
 ) -> None:
     """A run that lost its job, to a later attempt or to whoever cancelled it, does nothing."""
+    from ml.jobs.bulk import run_bulk  # Arrow, which the code location need not load
+
     try:
         ended = run_bulk(
             workspace.open(),

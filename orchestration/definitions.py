@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
@@ -42,7 +41,7 @@ def build_definitions(
         assets += build_scores(spec, partitions)
         assets += build_drift(spec, partitions)
         assets += build_performance(spec, partitions)
-    jobs: list[Any] = [ingest_job(), bulk_job()]
+    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [ingest_job(), bulk_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 SCORES_SCHEMA = "scores"
 BUSY_SECONDS = 30
@@ -141,7 +142,8 @@ def upsert(
 
 def unreachable(error: Exception) -> bool:
     """Whether the error means that the database does not answer, through SQLAlchemy or a driver."""
-    if isinstance(error, OperationalError | InterfaceError | TimeoutError | sqlite3.Error):
+    direct = OperationalError | InterfaceError | PoolTimeoutError | sqlite3.OperationalError
+    if isinstance(error, direct):
         return True
     psycopg = sys.modules.get("psycopg")  # loaded where the warehouse is PostgreSQL
     return psycopg is not None and isinstance(error, psycopg.OperationalError)

@@ -128,6 +128,7 @@ async def _health(having: Services, spec: ModelSpec, version: ModelVersion) -> V
     except OtherFormatError as error:
         detail = str(error)
     except Exception as error:
+        # That it fails, whatever way, is the answer.
         LOG.error("version_fails", model=spec.name, version=version.version, exc_info=error)
         what = "does not answer" if passed["loads"] else "cannot be loaded"
         detail = f"It {what}; the log has the reason."

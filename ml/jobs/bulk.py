@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,7 @@ from ml.jobs.answering import Answering, Outcomes
 from ml.jobs.reading import read_rows
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError, Refusal
-from warehouse.database import utc_now, writing
+from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
 from warehouse.job_files import INPUT, JobFiles
 from warehouse.objects import StoreError
@@ -62,7 +62,9 @@ def run_bulk(
     engine = workspace.engine
     with writing(engine) as connection:
         job = jobs.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
-    state, error, result = "completed", None, None
+    state: Literal["completed", "failed", "cancelled"] = "completed"
+    error: str | None = None
+    result: Mapping[str, Any] | None = None
     with _renewed(workspace, job) as lease:
         try:
             result = _work(workspace, job, lease, progress)
@@ -81,7 +83,7 @@ def run_bulk(
                 jobs.finish(connection, job_id, attempt, "failed", utc_now(), said)
             raise
     with writing(engine) as connection:
-        jobs.finish(connection, job_id, attempt, state, utc_now(), error, result)  # type: ignore[arg-type]
+        jobs.finish(connection, job_id, attempt, state, utc_now(), error, result)
         ended = jobs.get(connection, job_id)
     assert ended is not None
     return ended
@@ -93,7 +95,7 @@ def _work(
     spec = workspace.registry[job.model]
     answering = Answering(workspace, spec, bool(job.params.get("reasons", False)))
     files = job_files(workspace)
-    with writing(workspace.engine) as connection:
+    with reading(workspace.engine) as connection:
         done = {chunk.number for chunk in jobs.chunks(connection, job.id)}
     with files.local(job.id, INPUT) as path:
         chunks = read_rows(path, job.params["form"], bool(job.params.get("gzip", False)))

@@ -18,12 +18,13 @@ from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError
-from orchestration import cli, sensors
+from orchestration import sensors
 from orchestration.definitions import build_definitions
 from orchestration.jobs import BULK
 from orchestration.resources import resources
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
+from tests.orchestration.conftest import Runs
 from tests.small_firm import LAST
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import jobs
@@ -178,22 +179,7 @@ def test_a_file_that_is_plainly_another_is_refused(scored: Workspace, tmp_path: 
         submit(scored, EIGHTH, path, "csv", True, False, "ann", "cli:ann")
 
 
-def test_commands_submit_show_and_cancel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("SEVENFOLD_WAREHOUSE_URL", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)
-    current = Workspace.current.__func__  # type: ignore[attr-defined]
-    current.cache_clear()
-
-    def sevenfold(*words: str) -> tuple[Any, str, str]:
-        monkeypatch.setenv("SEVENFOLD_HOME", "restored")
-        monkeypatch.setattr("sys.argv", ["sevenfold", *words, "--home", str(tmp_path / "home")])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
+def test_commands_submit_show_and_cancel(sevenfold: Runs, tmp_path: Path) -> None:
     path = tmp_path / "clients.csv"
     path.write_text("client_id\nC1\n")
     sevenfold("migrate")
@@ -212,5 +198,3 @@ def test_commands_submit_show_and_cancel(
     )
     status, _, error = sevenfold("jobs", "submit", "churn", str(path), "--format", "parquet")
     assert (status, error) == (1, "error: the file is not PARQUET\n")
-    Workspace.current().engine.dispose()
-    current.cache_clear()

@@ -6,7 +6,6 @@ import getpass
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,39 +13,11 @@ from typing import Any
 import pytest
 
 from ml.lifecycle.workspace import Workspace
-from orchestration import cli
+from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import audit, keys
 
-Said = tuple[int, str, str]
-Runs = Callable[..., Said]
 ME = f"cli:{getpass.getuser()}"
-
-
-@pytest.fixture
-def sevenfold(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Runs]:
-    """Run a command on a home of its own: exit status, standard output, standard error."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.delenv("SEVENFOLD_WAREHOUSE_URL", raising=False)
-    current = Workspace.current.__func__  # type: ignore[attr-defined]
-    current.cache_clear()
-
-    def run(*words: str) -> Said:
-        monkeypatch.setenv("SEVENFOLD_HOME", "restored")
-        given = [] if "--help" in words else ["--home", str(tmp_path / "home")]
-        monkeypatch.setattr("sys.argv", ["sevenfold", *words, *given])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        status = ended.value.code
-        return status if isinstance(status, int) else 0, said.out, said.err
-
-    yield run
-    if current.cache_info().currsize:
-        Workspace.current().engine.dispose()
-        current.cache_clear()
 
 
 @pytest.fixture
