@@ -15,6 +15,7 @@ from assets.scoring import build_scores
 from assets.training import build_training
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
+from orchestration.abandoned import watched
 from orchestration.jobs import bulk_job, daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
@@ -50,6 +51,7 @@ def build_definitions(
         schedules=build_schedules(specs, timezone),
         sensors=build_sensors(specs),
         resources=resources(workspace),
+        executor=watched(dg.multi_or_in_process_executor),
     )
 
 

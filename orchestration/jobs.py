@@ -7,6 +7,7 @@ import dagster as dg
 from assets.bulk import answer_file
 from assets.ingest import RAW
 from ml.models import ModelSpec
+from orchestration.abandoned import watched
 
 INGEST = "ingest_source"
 BULK = "bulk_file"
@@ -34,7 +35,7 @@ def bulk_job() -> dg.JobDefinition:
 
     @dg.job(
         name=BULK,
-        executor_def=dg.in_process_executor,
+        executor_def=watched(dg.in_process_executor),
         description="Answer the rows of a file that somebody sent. The sensor `bulk_files` starts"
         " it for each job that waits.",
     )

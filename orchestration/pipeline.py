@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -13,6 +15,7 @@ from ml.lifecycle.scoring import scorer
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import DayError, Refusal
+from orchestration.abandoned import holding
 from orchestration.definitions import build_definitions
 from orchestration.jobs import INGEST, daily_job_name, training_job_name
 from warehouse.database import reading
@@ -156,9 +159,7 @@ def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definit
 
 def _ingest(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
     """Read the source here; what stops it comes back as the error that it was."""
-    definitions.resolve_job_def(INGEST).execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=True
-    )
+    _run_here(definitions, INGEST, instance, raise_on_error=True)
 
 
 def _execute(
@@ -171,12 +172,8 @@ def _execute(
 
     KeyboardInterrupt where it was interrupted.
     """
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        partition_key=partition.isoformat() if partition else None,
-        run_config=QUIET,
-        raise_on_error=False,
-    )
+    day = partition.isoformat() if partition else None
+    result = _run_here(definitions, job, instance, partition_key=day, raise_on_error=False)
     if result.success:
         return
     failure = result.get_step_failure_events()[0].step_failure_data
@@ -191,3 +188,13 @@ def _execute(
         f"{cause.message.strip()} (an error of Sevenfold, not of your data: its trace is with the"
         f" Dagster run {result.run_id[:8]} in the UI)"
     )
+
+
+def _run_here(
+    definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, **more: Any
+) -> dg.ExecuteInProcessResult:
+    run_id = str(uuid4())
+    with holding(instance, run_id):
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=instance, run_id=run_id, run_config=QUIET, **more
+        )

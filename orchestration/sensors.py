@@ -1,4 +1,4 @@
-"""What starts runs between schedules: missing drift verdicts and due retraining.
+"""What starts runs between schedules: files that wait, missing drift verdicts, due retraining.
 
 A sensor has a minute and Dagster remembers a run key for ever, failed runs too: so each tick does
 a few indexed reads, and each key carries what it was asked for.
@@ -13,6 +13,7 @@ from assets.bulk import BulkFile
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.retraining import retraining_due
 from ml.models import ModelSpec
+from orchestration.abandoned import end_abandoned
 from orchestration.jobs import BULK, training_job_name
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
@@ -23,9 +24,31 @@ CLAIM = timedelta(minutes=10)
 
 
 def build_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
-    """For each model one sensor for drift and one for retraining; one for jobs that wait."""
+    """For each model one sensor for drift and one for retraining; one for jobs that wait.
+
+    And one that starts nothing, but ends what is dead.
+    """
     of_models = [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
-    return [_bulk_sensor(), *of_models]
+    return [_abandoned_sensor(), _bulk_sensor(), *of_models]
+
+
+def _abandoned_sensor() -> dg.SensorDefinition:
+    """Free the places of runs that were killed, for those that wait."""
+
+    @dg.sensor(
+        name="abandoned_runs",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks runs as failed whose process was killed, such as that of a"
+        " `sevenfold run`, so that others need not wait for them.",
+    )
+    def abandoned_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        ended = end_abandoned(context.instance)
+        if not ended:
+            return dg.SkipReason("No run is without its process.")
+        return dg.SkipReason(f"Marked as failed: {', '.join(ended)}.")
+
+    return abandoned_sensor
 
 
 def _bulk_sensor() -> dg.SensorDefinition:
