@@ -1,9 +1,10 @@
-"""The tables of what people ask for: jobs, their chunks and a sample of their errors."""
+"""The tables of what people ask for: jobs with their chunks, schedules, when to retrain."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -70,4 +71,60 @@ job_rows = Table(
     Column("line", BigInteger, primary_key=True),
     Column("code", text_type(), nullable=False),
     Column("detail", text_type(), nullable=False),
+)
+
+# ``next_at`` is null while a schedule is paused or was deleted; a deleted one keeps its history.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", text_type(), primary_key=True),
+    Column("name", text_type(), nullable=False),
+    Column("model", text_type(), nullable=False),
+    Column("action", text_type(), nullable=False),
+    Column("cron", text_type(), nullable=False),
+    Column("timezone", text_type(), nullable=False),
+    Column("params", json_type(), nullable=False),
+    Column("missed", text_type(), nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("next_at", UtcDateTime),
+    Column("owner", text_type(), nullable=False),
+    Column("created_by", text_type(), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    CheckConstraint("action IN ('bulk', 'score', 'train')", name="action"),
+    CheckConstraint("missed IN ('run_once', 'skip')", name="missed"),
+    Index(None, "next_at"),
+    Index(None, "created_at", "id"),
+)
+
+# One row for each time that came due, and one for each run by hand: nothing fires twice.
+schedule_runs = Table(
+    "schedule_runs",
+    metadata,
+    Column("schedule", text_type(), ForeignKey("schedules.id"), primary_key=True),
+    Column("due_at", UtcDateTime, primary_key=True),
+    Column("by_hand", Boolean, primary_key=True),
+    Column("fired_at", UtcDateTime, nullable=False),
+    Column("outcome", text_type(), nullable=False),
+    Column("detail", text_type()),
+    Column("job", text_type(), ForeignKey("jobs.id")),
+    CheckConstraint("outcome IN ('started', 'overlapped', 'missed')", name="outcome"),
+    Index(None, "job"),
+)
+
+retrain_policies = Table(
+    "retrain_policies",
+    metadata,
+    Column("model", text_type(), primary_key=True),
+    Column("on_drift", Boolean, nullable=False),
+    Column("on_performance", Boolean, nullable=False),
+    Column("max_age_days", Integer),
+    Column("new_labels", Integer),
+    Column("cooldown_days", Integer, nullable=False),
+    Column("min_new_labels", Integer, nullable=False),
+    Column("promotion", text_type(), nullable=False),
+    Column("changed_by", text_type(), nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    CheckConstraint("promotion IN ('automatic', 'approval')", name="promotion"),
 )

@@ -61,10 +61,14 @@ def test_values_from_before_0002_keep_the_one_measured_last_on_a_day(bare_engine
 
 
 KEYS = {"api_keys", "audit_log", "idempotency_keys"}
-CONTROL = {"jobs", "job_chunks", "job_rows"}
+JOBS = {"jobs", "job_chunks", "job_rows"}
+SCHEDULES = {"schedules", "schedule_runs", "retrain_policies"}
 
 
-@pytest.mark.parametrize(("revision", "new"), [("0002", KEYS | CONTROL), ("0003", CONTROL)])
+@pytest.mark.parametrize(
+    ("revision", "new"),
+    [("0002", KEYS | JOBS | SCHEDULES), ("0003", JOBS | SCHEDULES), ("0004", SCHEDULES)],
+)
 def test_migrations_go_and_come_back_and_leave_the_rest_alone(
     engine: Engine, revision: str, new: set[str]
 ) -> None:
