@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -31,6 +32,14 @@ def decode(cursor: str, *kinds: type) -> list[str | int]:
 def _storable(value: str | int) -> bool:
     """Callers may have written a cursor, and databases refuse to be asked for some values."""
     return "\0" not in value if isinstance(value, str) else 0 <= value < 2**63
+
+
+def instant(text: str | int) -> datetime:
+    """The instant that a cursor holds as text; Problem 422 where it is none."""
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise foreign() from None
 
 
 def foreign() -> Problem:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pydantic import BaseModel
@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import call as calls
+from api.auditing import caller_of
 from api.dependencies import services
 from api.problems import Problem, refused
-from warehouse.database import utc_now, writing
+from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import idempotency
 from warehouse.repositories.idempotency import InFlight, OtherBody, Replay, SecretAnswer
 
@@ -35,26 +35,23 @@ class Made:
     body: BaseModel
     status: int = 201
     secret: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def once(request: Request, body: BaseModel, make: Callable[[Connection], Made]) -> Response:
+def once(request: Request, body: BaseModel | bytes, make: Callable[[Connection], Made]) -> Response:
     """Make it and answer, unless this key was answered before; all in one transaction.
 
+    ``body`` is what a repeated call must have alike, or stands for it, as the hash of a file does.
     What is made and the record that it was are committed together, so that a crash leaves both or
     neither.
     """
-    key = request.headers.get(HEADER)
+    where = _where(request)
     engine = services(request).workspace.engine
-    if key is None:
+    if where is None:
         with writing(engine) as connection:
             return _answer(make(connection))
-    if not 1 <= len(key) <= 200:
-        said = f"an {HEADER} has 1 to 200 characters, this one has {len(key)}"
-        raise refused(HEADER, said)
-    caller = calls.of(request.scope).caller
-    assert caller is not None
-    where = (caller.key_id, request.method, request.scope["path"], key)
-    digest = sha256(body.model_dump_json().encode()).hexdigest()
+    same = body if isinstance(body, bytes) else body.model_dump_json().encode()
+    digest = sha256(same).hexdigest()
     with writing(engine) as connection:
         begun = idempotency.begin(connection, *where, digest, utc_now())
         match begun:
@@ -79,14 +76,34 @@ def once(request: Request, body: BaseModel, make: Callable[[Connection], Made]) 
                 )
         made = make(connection)
         answer = _answer(made)
-        headers = {"content-type": "application/json"}
+        headers = {**made.headers, "content-type": "application/json"}
         text = b"" if made.secret else bytes(answer.body)
         idempotency.finish(connection, *where, made.status, headers, text, secret=made.secret)
         return answer
 
 
+def answered_before(request: Request) -> bool:
+    """Whether ``once`` would give an answer to this key without making anything."""
+    where = _where(request)
+    if where is None:
+        return False
+    with reading(services(request).workspace.engine) as connection:
+        return idempotency.known(connection, *where, utc_now())
+
+
+def _where(request: Request) -> tuple[str, str, str, str] | None:
+    """What a repeated call has alike beside its body; None where the caller gave no key."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 200:
+        said = f"an {HEADER} has 1 to 200 characters, this one has {len(key)}"
+        raise refused(HEADER, said)
+    return caller_of(request).key_id, request.method, request.scope["path"], key
+
+
 def _answer(made: Made) -> Response:
-    headers = {"Cache-Control": "no-store"} if made.secret else None
+    headers = {"Cache-Control": "no-store"} if made.secret else dict(made.headers)
     return Response(
         made.body.model_dump_json(), made.status, headers, media_type="application/json"
     )

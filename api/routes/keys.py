@@ -10,15 +10,14 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from api import call as calls
 from api import cursors
+from api.auditing import caller_of, note
 from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, once
 from api.problems import Problem, refused
 from api.routing import SecuredRoute, add, needs
 from api.schemas.keys import Key, KeyRequest, Keys, Name, NewKey, RotateRequest
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit
 from warehouse.repositories import keys as stored
 from warehouse.repositories.keys import ApiKey, DeadKeyError, UnknownKeyError
 
@@ -71,10 +70,10 @@ async def create(request: Request, body: KeyRequest) -> Response:
             name=body.name,
             role=body.role,
             tier=body.tier,
-            created_by=_actor(request),
+            created_by=caller_of(request).owner,
             expires_at=body.expires_at,
         )
-        _note(connection, request, "key.create", key.id, {"owner": key.owner, "role": key.role})
+        note(connection, request, "key.create", key.id, {"owner": key.owner, "role": key.role})
         return Made(_new(key, text), secret=True)
 
     return await _change(having, request, body, make)
@@ -87,13 +86,13 @@ async def rotate(request: Request, key_id: str, body: RotateRequest | None = Non
     def make(connection: Connection) -> Made:
         try:
             key, text = stored.rotate(
-                connection, key_id, _actor(request), dt.timedelta(hours=asked.grace_hours)
+                connection, key_id, caller_of(request).owner, dt.timedelta(hours=asked.grace_hours)
             )
         except DeadKeyError as error:
             raise Problem(409, "key_not_active", str(error)) from error
         except UnknownKeyError as error:
             raise Problem(404, "unknown_key", str(error)) from error
-        _note(connection, request, "key.rotate", key_id, {"to": key.id})
+        note(connection, request, "key.rotate", key_id, {"to": key.id})
         return Made(_new(key, text), secret=True)
 
     return await _change(services(request), request, asked, make)
@@ -110,7 +109,7 @@ async def revoke(request: Request, key_id: str) -> Response:
             except UnknownKeyError as error:
                 raise Problem(404, "unknown_key", str(error)) from error
             if changed:
-                _note(connection, request, "key.revoke", key_id, {})
+                note(connection, request, "key.revoke", key_id, {})
 
     await having.write(work)
     await having.keys.refresh()
@@ -127,7 +126,7 @@ def list_keys(
     after = None
     if cursor is not None:
         created_at, key_id = cursors.decode(cursor, str, str)
-        after = (_instant(str(created_at)), str(key_id))
+        after = (cursors.instant(created_at), str(key_id))
     with reading(services(request).workspace.engine) as connection:
         found = stored.page(
             connection, limit + 1, after=after, owner=owner, include_revoked=include_revoked
@@ -145,34 +144,6 @@ async def _change(having: Services, request: Request, body: Any, make: Any) -> R
     answer: Response = await having.write(lambda: once(request, body, make))
     await having.keys.refresh()
     return answer
-
-
-def _actor(request: Request) -> str:
-    caller = calls.of(request.scope).caller
-    assert caller is not None  # the route needs a role
-    return caller.owner
-
-
-def _note(
-    connection: Connection, request: Request, action: str, subject: str, details: dict[str, Any]
-) -> None:
-    call = calls.of(request.scope)
-    audit.append(
-        connection,
-        _actor(request),
-        action,
-        subject,
-        details,
-        key_id=call.caller.key_id if call.caller else None,
-        request_id=call.request_id,
-    )
-
-
-def _instant(text: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        raise cursors.foreign() from None
 
 
 def _shown(key: ApiKey) -> Key:
