@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -24,31 +23,26 @@ GONE = (
 )
 
 
+def hold(instance: dg.DagsterInstance, run_id: str) -> int:
+    """Lock the run's file; the lock goes with the descriptor, or with this process."""
+    folder = _folder(instance)
+    folder.mkdir(parents=True, exist_ok=True)
+    unlocked = folder / f"{run_id}.new"
+    held = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    # Only a locked file gets the name that others look for.
+    unlocked.rename(folder / run_id)
+    return held
+
+
 @contextmanager
 def holding(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Tell others that this process is at the run, until the block ends."""
-    held = _hold(instance, run_id)
+    held = hold(instance, run_id)
     try:
         yield
     finally:
         os.close(held)
-
-
-def watched(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
-    """The same executor, whose runs are held by the process that a launcher started for each."""
-
-    def create(context: dg.InitExecutorContext) -> dg.Executor:
-        create_inner = inner.executor_creation_fn
-        assert create_inner is not None, "only the executors of tests are made without a function"
-        return _Held(create_inner(context))
-
-    return dg.ExecutorDefinition(
-        name=inner.name,
-        config_schema=inner.config_schema,
-        requirements=inner.get_requirements,
-        executor_creation_fn=create,
-        description=inner.description,
-    )
 
 
 def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
@@ -71,39 +65,6 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
         finally:
             os.close(free)
     return ended
-
-
-class _Held(dg.Executor):
-    """Runs with another executor, and holds the run until its process ends.
-
-    Not only until the steps have: that the run has succeeded is written after them.
-    """
-
-    def __init__(self, inner: dg.Executor) -> None:
-        self._inner = inner
-
-    @property
-    def retries(self) -> Any:
-        return self._inner.retries
-
-    @property
-    def step_dependency_config(self) -> Any:
-        return self._inner.step_dependency_config
-
-    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
-        _hold(plan_context.instance, plan_context.run_id)
-        yield from self._inner.execute(plan_context, execution_plan)
-
-
-def _hold(instance: dg.DagsterInstance, run_id: str) -> int:
-    folder = _folder(instance)
-    folder.mkdir(parents=True, exist_ok=True)
-    unlocked = folder / f"{run_id}.new"
-    held = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o644)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    # Only a locked file gets the name that others look for.
-    unlocked.rename(folder / run_id)
-    return held
 
 
 def _folder(instance: dg.DagsterInstance) -> Path:

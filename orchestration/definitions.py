@@ -15,8 +15,8 @@ from assets.scoring import build_scores
 from assets.training import build_training
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
-from orchestration.abandoned import watched
-from orchestration.jobs import bulk_job, daily_job, ingest_job, training_job
+from orchestration.executor import watched
+from orchestration.jobs import JobDefinition, bulk_job, daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
 from orchestration.schedules import build_schedules
@@ -42,14 +42,14 @@ def build_definitions(
         assets += build_scores(spec, partitions)
         assets += build_drift(spec, partitions)
         assets += build_performance(spec, partitions)
-    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [ingest_job(), bulk_job()]
+    jobs: list[JobDefinition] = [ingest_job(), bulk_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
         schedules=build_schedules(specs, timezone),
-        sensors=build_sensors(specs),
+        sensors=build_sensors(specs, {job.name: job for job in jobs}),
         resources=resources(workspace),
         executor=watched(dg.multi_or_in_process_executor),
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import dagster as dg
 
 from assets.bulk import answer_file
 from assets.ingest import RAW
 from ml.models import ModelSpec
-from orchestration.abandoned import watched
+from orchestration.executor import watched
 
+JobDefinition: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
 INGEST = "ingest_source"
 BULK = "bulk_file"
 

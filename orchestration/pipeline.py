@@ -14,12 +14,12 @@ from assets.refusals import TO_MEND
 from ml.lifecycle.scoring import scorer
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
-from ml.refusals import DayError, Refusal
+from ml.refusals import Refusal
 from orchestration.abandoned import holding
 from orchestration.definitions import build_definitions
 from orchestration.jobs import INGEST, daily_job_name, training_job_name
 from warehouse.database import reading
-from warehouse.repositories import data_versions, models, scores
+from warehouse.repositories import models, scores
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -76,7 +76,7 @@ def run_pipeline(
         available = [spec for spec in specs if spec.lacking(tables) is None]
         definitions = _definitions(workspace, available)
         day = as_of or workspace.as_of()
-        _refuse_day(workspace, day)
+        workspace.require_day(day)
         steps = []
         for spec in specs:
             lacking = spec.lacking(tables)
@@ -137,17 +137,6 @@ def _scoring_due(workspace: Workspace, spec: ModelSpec, day: date) -> bool:
     version, _ = scorer(workspace, spec, day, champion.version)
     wanted = (version, workspace.data_version().snapshot)
     return (there.model_version, there.data_version) != wanted
-
-
-def _refuse_day(workspace: Workspace, day: date) -> None:
-    with reading(workspace.engine) as connection:
-        firm = data_versions.get_firm(connection)
-    first = workspace.settings.start_date or (firm.start_date if firm else None)
-    if day > workspace.yesterday or (first is not None and day < first):
-        raise DayError(
-            f"{day} cannot be scored: days from {first} to {workspace.yesterday}, the newest whole"
-            " one, can (see SEVENFOLD_START_DATE)."
-        )
 
 
 def _definitions(workspace: Workspace, specs: Sequence[ModelSpec]) -> dg.Definitions:

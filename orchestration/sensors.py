@@ -1,35 +1,32 @@
-"""What starts runs between schedules: files that wait, missing drift verdicts, due retraining.
+"""What starts runs by itself: missing drift verdicts, due retraining, what people asked for.
 
 A sensor has a minute and Dagster remembers a run key for ever, failed runs too: so each tick does
 a few indexed reads, and each key carries what it was asked for.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from assets.bulk import BulkFile
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.retraining import retraining_due
 from ml.models import ModelSpec
 from orchestration.abandoned import end_abandoned
-from orchestration.jobs import BULK, training_job_name
-from warehouse.database import reading, utc_now, writing
-from warehouse.faults import reach
-from warehouse.repositories import drift, jobs, scores
-
-CLAIM = timedelta(minutes=10)
-"""How long a claimed job may wait for its run; after it another run is asked for."""
+from orchestration.intents import build_intents
+from orchestration.jobs import JobDefinition, training_job_name
+from warehouse.database import reading
+from warehouse.repositories import drift, scores
 
 
-def build_sensors(specs: Sequence[ModelSpec]) -> list[dg.SensorDefinition]:
-    """For each model one sensor for drift and one for retraining; one for jobs that wait.
+def build_sensors(
+    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition]
+) -> list[dg.SensorDefinition]:
+    """For each model one for drift and one for retraining; those of what people asked for.
 
     And one that starts nothing, but ends what is dead.
     """
     of_models = [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
-    return [_abandoned_sensor(), _bulk_sensor(), *of_models]
+    return [_abandoned_sensor(), *build_intents(specs, jobs_by_name), *of_models]
 
 
 def _abandoned_sensor() -> dg.SensorDefinition:
@@ -49,38 +46,6 @@ def _abandoned_sensor() -> dg.SensorDefinition:
         return dg.SkipReason(f"Marked as failed: {', '.join(ended)}.")
 
     return abandoned_sensor
-
-
-def _bulk_sensor() -> dg.SensorDefinition:
-    """A run for each bulk job that waits, and for each whose run has died."""
-
-    @dg.sensor(
-        name="bulk_files",
-        job_name=BULK,
-        minimum_interval_seconds=5,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts a run for each file that somebody sent to be answered.",
-    )
-    def bulk_sensor(
-        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        with writing(workspace.open().engine) as connection:
-            claimed = jobs.claim(connection, "bulk", utc_now(), CLAIM)
-        reach("job-claimed")
-        if not claimed:
-            return dg.SkipReason("No file waits.")
-        return [
-            dg.RunRequest(
-                run_key=f"{job.id}:{job.attempt}",
-                run_config=dg.RunConfig(
-                    ops={"answer_file": BulkFile(job_id=job.id, attempt=job.attempt)}
-                ),
-                tags={"sevenfold/job": job.id, "sevenfold/model": job.model},
-            )
-            for job in claimed
-        ]
-
-    return bulk_sensor
 
 
 def _drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:

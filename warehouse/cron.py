@@ -7,9 +7,10 @@ star for minute or hour (``*/15 * * * *``) keeps its distance in real time.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -31,7 +32,8 @@ def check_cron(cron: str, timezone: str, least: timedelta, now: datetime) -> Non
     """Refuse what never fires, fires more often than every ``least``, or is no cron at all."""
     if len(cron.split()) != 5:
         raise CronError(
-            f"a cron has five fields (minute, hour, day of month, month, day of week), got {cron!r}",
+            "a cron has five fields (minute, hour, day of month, month, day of week), got"
+            f" {cron!r}",
             "cron",
         )
     first = next_after(cron, timezone, now)
@@ -39,7 +41,7 @@ def check_cron(cron: str, timezone: str, least: timedelta, now: datetime) -> Non
         raise CronError(f"{cron!r} never fires: there is no such day", "cron")
     following = islice(firings(cron, timezone, first), MOST_FIRINGS)
     found = [first, *takewhile(lambda at: at < first + LOOK_AHEAD, following)]
-    gaps = [later - sooner for sooner, later in zip(found, found[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(found)]
     if gaps and min(gaps) < least:
         at = found[gaps.index(min(gaps))].astimezone(zone_of(timezone))
         raise CronError(
@@ -52,6 +54,19 @@ def check_cron(cron: str, timezone: str, least: timedelta, now: datetime) -> Non
 def next_after(cron: str, timezone: str, after: datetime) -> datetime | None:
     """The first firing later than ``after``, as a UTC instant; None where there is none."""
     return next(firings(cron, timezone, after), None)
+
+
+def newest_until(cron: str, timezone: str, since: datetime, until: datetime) -> datetime | None:
+    """The last firing later than ``since`` and not later than ``until``; None where there is none.
+
+    Looked for from ``until`` backwards, since a week of every five minutes holds 2,016.
+    """
+    for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=32), until - since):
+        start = max(since, until - window)
+        times = takewhile(lambda at: at <= until, firings(cron, timezone, start))
+        if found := deque(times, maxlen=1):
+            return found[0]
+    return None
 
 
 def firings(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:

@@ -13,6 +13,7 @@ POINTS = (
     "artifact-complete",  # the artifact is in place, its row is not
     "score-write",  # decisions are made, nothing is written
     "job-claimed",  # a job is claimed, no run was asked for
+    "schedules-fired",  # schedules made their jobs, the tick has not ended
     "job-part",  # a chunk's outcomes lie in the store, the warehouse does not count them
     "bulk-half",  # half of a partition's rows are written, in an open transaction
 )

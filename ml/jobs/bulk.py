@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
 from ml.jobs.answering import Answering, Outcomes
+from ml.jobs.files import job_files
+from ml.jobs.known import FORM, store_known
+from ml.jobs.lease import LEASE, Lease, renewed
 from ml.jobs.reading import read_rows
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError, Refusal
@@ -22,28 +21,6 @@ from warehouse.job_files import INPUT, JobFiles
 from warehouse.objects import StoreError
 from warehouse.repositories import jobs
 from warehouse.repositories.jobs import Chunk, Job, LostJobError
-
-LEASE = timedelta(minutes=2)
-RENEW_SECONDS = 20.0
-"""So that a lease outlives a few renewals that find the warehouse busy."""
-
-
-@dataclass
-class Lease:
-    """Whether the work should go on: renewed beside it, and asked between chunks."""
-
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    lost: threading.Event = field(default_factory=threading.Event)
-
-    def check(self) -> None:
-        """LostJobError where another attempt has the job now."""
-        if self.lost.is_set():
-            raise LostJobError("another attempt took the job over")
-
-
-def job_files(workspace: Workspace) -> JobFiles:
-    """The files of a workspace's jobs."""
-    return JobFiles(workspace.settings.jobs, workspace.settings.home / "copies" / "jobs")
 
 
 def run_bulk(
@@ -65,7 +42,7 @@ def run_bulk(
     state: Literal["completed", "failed", "cancelled"] = "completed"
     error: str | None = None
     result: Mapping[str, Any] | None = None
-    with _renewed(workspace, job) as lease:
+    with renewed(engine, job) as lease:
         try:
             result = _work(workspace, job, lease, progress)
             lease.check()
@@ -97,8 +74,10 @@ def _work(
     files = job_files(workspace)
     with reading(workspace.engine) as connection:
         done = {chunk.number for chunk in jobs.chunks(connection, job.id)}
+    if job.params.get("all") and not done:
+        store_known(workspace.engine, spec, files, job.id)
     with files.local(job.id, INPUT) as path:
-        chunks = read_rows(path, job.params["form"], bool(job.params.get("gzip", False)))
+        chunks = read_rows(path, job.params.get("form", FORM), bool(job.params.get("gzip", False)))
         for number, rows in enumerate(chunks):
             if number in done:
                 continue
@@ -122,30 +101,3 @@ def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes
         now = jobs.get(connection, job.id)
     assert now is not None
     return now
-
-
-@contextmanager
-def _renewed(workspace: Workspace, job: Job) -> Iterator[Lease]:
-    """Renew the job's lease from a thread of its own, so that long chunks do not lose it."""
-    lease, ended = Lease(), threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(RENEW_SECONDS):
-            try:
-                with writing(workspace.engine) as connection:
-                    goes_on = jobs.renew(connection, job.id, job.attempt, utc_now(), LEASE)
-            except LostJobError:
-                lease.lost.set()
-                return
-            except SQLAlchemyError:
-                continue  # the next renewal comes before the lease ends
-            if not goes_on:
-                lease.cancelled.set()
-
-    thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
-    thread.start()
-    try:
-        yield lease
-    finally:
-        ended.set()
-        thread.join()

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from ml.artifacts import Artifact, ArtifactStore
 from ml.models import ModelSpec, Registry, default_registry
 from ml.models.spec import load
-from ml.refusals import NoDataError, NotAvailableError, OtherFormatError, QualityError
+from ml.refusals import DayError, NoDataError, NotAvailableError, OtherFormatError, QualityError
 from ml.settings import MlSettings
 from warehouse import scored
 from warehouse.database import connect, reading
@@ -122,6 +122,17 @@ class Workspace:
         """The default day: the earlier of yesterday and the newest event date in the source."""
         newest = (data or self.data_version()).newest_event
         return min(self.yesterday, newest) if newest else self.yesterday
+
+    def require_day(self, day: date) -> None:
+        """Refuse a day that cannot be scored: before the first one with data, or not over yet."""
+        with reading(self.engine) as connection:
+            firm = data_versions.get_firm(connection)
+        first = self.settings.start_date or (firm.start_date if firm else None)
+        if day > self.yesterday or (first is not None and day < first):
+            raise DayError(
+                f"{day} cannot be scored: days from {first} to {self.yesterday}, the newest whole"
+                " one, can (see SEVENFOLD_START_DATE)."
+            )
 
     def method(self, spec: ModelSpec) -> Method:
         """How the model learns and decides, under this workspace's settings."""

@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from ml.jobs import bulk
-from ml.jobs.bulk import LEASE, job_files, run_bulk
+from ml.jobs import bulk, lease
+from ml.jobs.bulk import job_files, run_bulk
+from ml.jobs.lease import LEASE
 from ml.jobs.reading import read_rows
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
@@ -173,7 +174,7 @@ def test_the_next_attempt_goes_on_after_the_last_finished_chunk(
 def test_a_cancelled_job_stops_between_chunks_and_keeps_what_it_has(
     workspace: Workspace, send: Send, in_threes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
     job = send(("client_id\n" + "\n".join(known(workspace) * 40) + "\n").encode())
 
     def cancels(now: Job) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.abandoned import watched
+from orchestration.executor import watched
 
 
 @dg.op

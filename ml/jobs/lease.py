@@ -1,0 +1,66 @@
+"""The lease of a job's run: renewed beside the work, so that long steps do not lose it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from warehouse.database import utc_now, writing
+from warehouse.repositories import jobs
+from warehouse.repositories.jobs import Job, LostJobError
+
+LEASE = timedelta(minutes=2)
+RENEW_SECONDS = 20.0
+"""So that a lease outlives a few renewals that find the warehouse busy."""
+
+
+@dataclass
+class Lease:
+    """Whether the work should go on."""
+
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """LostJobError where another attempt has the job now."""
+        if self.lost.is_set():
+            raise LostJobError("another attempt took the job over")
+
+
+@contextmanager
+def renewed(engine: Engine, job: Job, stop: Callable[[], None] = lambda: None) -> Iterator[Lease]:
+    """Renew the lease of a job that was started, until the block ends.
+
+    ``stop`` is called once, from the thread that renews, when the work should not go on: somebody
+    cancelled the job, or it is another attempt's.
+    """
+    lease, ended = Lease(), threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEW_SECONDS):
+            try:
+                with writing(engine) as connection:
+                    goes_on = jobs.renew(connection, job.id, job.attempt, utc_now(), LEASE)
+            except LostJobError:
+                lease.lost.set()
+                stop()
+                return
+            except SQLAlchemyError:
+                continue  # the next renewal comes before the lease ends
+            if not goes_on and not lease.cancelled.is_set():
+                lease.cancelled.set()
+                stop()
+
+    thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,145 @@
+"""What people asked for, turned into runs: one sensor for each kind of intent.
+
+The API and the command write to the warehouse and never call Dagster; what waits there is claimed
+here, under a lease, and a run is asked for. Where that run dies, the next tick asks for another.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Literal
+
+import dagster as dg
+
+from assets.bulk import BulkFile
+from assets.workspace import WorkspaceResource
+from ml.lifecycle.workspace import Workspace
+from ml.models import ModelSpec
+from ml.refusals import NotAvailableError, Refusal
+from orchestration.job_runs import request_run
+from orchestration.jobs import BULK, JobDefinition, daily_job_name, training_job_name
+from warehouse.database import utc_now, writing
+from warehouse.faults import reach
+from warehouse.repositories import jobs, schedules
+from warehouse.repositories.jobs import Job
+
+CLAIM = timedelta(minutes=10)
+"""How long a claimed job may wait for its run; after it another run is asked for."""
+
+# Dagster copies a sensor of several jobs with its owners, a beta parameter, though it has none.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDef", dg.BetaWarning)
+
+ASKED = {
+    "bulk": "file that somebody sent to be answered",
+    "score": "scoring that a schedule or somebody asked for",
+    "train": "training that a schedule or somebody asked for",
+}
+Asks = Callable[[Workspace, ModelSpec, Job], dg.RunRequest]
+
+
+def build_intents(
+    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition]
+) -> list[dg.SensorDefinition]:
+    """The sensors of bulk files, of scoring and training by request, and of schedules."""
+    answers = [jobs_by_name[BULK]]
+    scores = [jobs_by_name[daily_job_name(spec)] for spec in specs]
+    trains = [jobs_by_name[training_job_name(spec)] for spec in specs]
+    return [
+        _job_sensor("bulk_files", "bulk", specs, answers, _answering),
+        _job_sensor("score_jobs", "score", specs, scores, _scoring),
+        _job_sensor("train_jobs", "train", specs, trains, _training),
+        _schedule_sensor(),
+    ]
+
+
+def _job_sensor(
+    name: str,
+    kind: Literal["bulk", "score", "train"],
+    specs: Sequence[ModelSpec],
+    dagster_jobs: Sequence[JobDefinition],
+    asks: Asks,
+) -> dg.SensorDefinition:
+    """A run for each job of that kind that waits, and for each whose run has died."""
+    by_name = {spec.name: spec for spec in specs}
+
+    @dg.sensor(
+        name=name,
+        jobs=dagster_jobs,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts a run for each {ASKED[kind]}.",
+    )
+    def job_sensor(
+        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        opened = workspace.open()
+        with writing(opened.engine) as connection:
+            claimed = jobs.claim(connection, kind, utc_now(), CLAIM)
+        reach("job-claimed")
+        requests, refused = _requests(opened, by_name, claimed, asks)
+        if requests:
+            return requests
+        return dg.SkipReason("; ".join(refused) or "No job waits.")
+
+    return job_sensor
+
+
+def _requests(
+    workspace: Workspace, specs: Mapping[str, ModelSpec], claimed: Sequence[Job], asks: Asks
+) -> tuple[list[dg.RunRequest], list[str]]:
+    """The runs to ask for; a job that can have none fails in words, and stops no other."""
+    requests, refused = [], []
+    for job in claimed:
+        spec = specs.get(job.model)
+        try:
+            if spec is None:
+                raise NotAvailableError(f"{job.model} is not available on this home's source.")
+            requests.append(asks(workspace, spec, job))
+        except Refusal as refusal:
+            with writing(workspace.engine) as connection:
+                jobs.refuse(connection, job, utc_now(), str(refusal))
+            refused.append(f"{job.id} failed: {refusal}")
+    return requests, refused
+
+
+def _answering(_: Workspace, _spec: ModelSpec, job: Job) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{job.id}:{job.attempt}",
+        run_config=dg.RunConfig(ops={"answer_file": BulkFile(job_id=job.id, attempt=job.attempt)}),
+        tags={"sevenfold/job": job.id, "sevenfold/model": job.model},
+    )
+
+
+def _scoring(workspace: Workspace, spec: ModelSpec, job: Job) -> dg.RunRequest:
+    asked = job.params.get("as_of")
+    day = date.fromisoformat(asked) if asked else workspace.as_of()
+    workspace.require_day(day)
+    return request_run(job, daily_job_name(spec), day)
+
+
+def _training(_: Workspace, spec: ModelSpec, job: Job) -> dg.RunRequest:
+    return request_run(job, training_job_name(spec))
+
+
+def _schedule_sensor() -> dg.SensorDefinition:
+    """Jobs for the times of people's schedules that came due."""
+
+    @dg.sensor(
+        name="schedules",
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Makes a job for each schedule of the API or the command line that is due;"
+        " `score_jobs`, `train_jobs` and `bulk_files` start its run.",
+    )
+    def schedule_sensor(
+        context: dg.SensorEvaluationContext, workspace: WorkspaceResource
+    ) -> dg.SkipReason:
+        with writing(workspace.open().engine) as connection:
+            fired = schedules.fire_due(connection, utc_now())
+        reach("schedules-fired")
+        said = [f"{run.schedule} due at {run.due_at:%F %R}Z {run.outcome}" for run in fired]
+        return dg.SkipReason("; ".join(said) or "No schedule is due.")
+
+    return schedule_sensor

@@ -1,0 +1,101 @@
+"""Runs that do a job: which Dagster job does which, and the job's state while its run lives.
+
+The executor of every run (``executor.py``) hands the events of a job's run through ``as_job``: the
+job is started under a lease, renewed while the steps run, and ended as they ended. So scoring and
+training that somebody asked for are the same runs of the same assets as those of the day.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from ml.jobs.lease import LEASE, Lease, renewed
+from warehouse.database import utc_now, writing
+from warehouse.repositories import jobs
+from warehouse.repositories.jobs import Job, LostJobError
+
+JOB, ATTEMPT = "sevenfold/job", "sevenfold/attempt"
+TOLD = ("version", "champion", "promoted", "outcome", "model_version", "data_version", "origin")
+ROWS = "dagster/partition_row_count"
+"""Metadata of materialized assets that a job's result keeps."""
+
+
+def request_run(job: Job, dagster_job: str, day: date | None = None) -> dg.RunRequest:
+    """Ask for the run of a claimed job; a later attempt is another run."""
+    return dg.RunRequest(
+        run_key=f"{job.id}:{job.attempt}",
+        job_name=dagster_job,
+        partition_key=day.isoformat() if day else None,
+        tags={JOB: job.id, ATTEMPT: str(job.attempt), "sevenfold/model": job.model},
+    )
+
+
+def as_job(engine: Engine, run: dg.DagsterRun, events: Iterator[Any]) -> Iterator[Any]:
+    """The events of a job's run, each handed on; its job is running meanwhile, and ended after.
+
+    LostJobError where the job is another attempt's by now: then no step begins.
+    """
+    job_id, attempt = run.tags[JOB], int(run.tags[ATTEMPT])
+    with writing(engine) as connection:
+        job = jobs.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
+    seen = _Seen()
+    with renewed(engine, job, stop=_interrupt_this_run) as lease:
+        try:
+            for event in events:
+                seen.note(event)
+                yield event
+        except dg.DagsterExecutionInterruptedError:
+            _end(engine, job, lease, seen, stopped=True)
+            raise
+    lease.check()
+    _end(engine, job, lease, seen, stopped=False)
+
+
+class _Seen:
+    """What the events of a run tell about it."""
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        self.result: dict[str, Any] = {}
+
+    def note(self, event: Any) -> None:
+        if event.is_step_failure and self.error is None:
+            failure = event.step_failure_data
+            told = failure.user_failure_data
+            self.error = told.description if told else failure.error.message.strip()
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            made = event.step_materialization_data.materialization
+            self._keep(made.partition, made.metadata)
+
+    def _keep(self, partition: str | None, metadata: Mapping[str, dg.MetadataValue]) -> None:
+        found = {name: metadata[name].value for name in TOLD if name in metadata}
+        if "version" in found:
+            found["candidate"] = found.pop("version")
+        if ROWS in metadata:
+            found |= {"as_of": partition, "rows": metadata[ROWS].value}
+            self.result |= found
+        elif partition is None:
+            self.result |= found
+
+
+def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> None:
+    state: Any = "failed" if seen.error else "completed"
+    error = seen.error
+    if stopped or lease.cancelled.is_set():
+        state = "cancelled"
+        error = None if lease.cancelled.is_set() else "Its run was stopped in Dagster."
+    with suppress(LostJobError), writing(engine) as connection:
+        jobs.finish(connection, job.id, job.attempt, state, utc_now(), error, seen.result or None)
+
+
+def _interrupt_this_run() -> None:
+    """End the run as Dagster's own launcher does: its steps are stopped, and the run says so."""
+    os.kill(os.getpid(), signal.SIGINT)
