@@ -7,28 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, DateTime, Float, Integer, Table
+from sqlalchemy import Column, Table
 
-from warehouse.types import UtcDateTime
+from warehouse.arrow_types import ARROW
+from warehouse.types import kind_of
 
 
 def arrow_type(column: Column[Any]) -> pa.DataType:
     """The Arrow type that holds the column's values exactly."""
-    kind = column.type
-    if isinstance(kind, UtcDateTime):
-        return pa.timestamp("us", "UTC")
-    for sql, arrow in (
-        (JSON, pa.string()),
-        (Boolean, pa.bool_()),
-        (BigInteger, pa.int64()),
-        (Integer, pa.int32()),
-        (Float, pa.float64()),
-        (DateTime, pa.timestamp("us")),
-        (Date, pa.date32()),
-    ):
-        if isinstance(kind, sql):
-            return arrow
-    return pa.string()
+    return ARROW[kind_of(column.type)]
 
 
 def arrow_table(

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from warehouse.objects import Objects, StoreError, remote
@@ -56,6 +57,25 @@ class JobFiles:
                 raise StoreError(f"{self._objects.uri(f'{job}/{name}')}: there is no such file")
             yield copy
 
+    def jobs(self) -> dict[str, datetime]:
+        """The jobs that have files, and when one was last written."""
+        found: dict[str, datetime] = {}
+        if self._objects is not None:
+            for path, written in self._objects.files().items():
+                job = path.split("/", 1)[0]
+                found[job] = max(written, found.get(job, written))
+        elif self._root.is_dir():
+            folders = (folder for folder in self._root.iterdir() if folder.is_dir())
+            found = {folder.name: _written(folder) for folder in folders}
+        return found
+
+    def remove_drafts(self, before: datetime) -> int:
+        """Remove what processes that died left unfinished before that time; returns how many."""
+        old = [path for path in self._root.glob(f"{DRAFT}*") if _written(path) < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
     def remove(self, job: str) -> None:
         """Remove all files of a job, where there are any."""
         if self._objects is None:
@@ -64,3 +84,7 @@ class JobFiles:
         for path in self._objects.files():
             if path.startswith(f"{job}/"):
                 self._objects.remove(path)
+
+
+def _written(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)

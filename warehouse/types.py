@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, Literal
 
-from sqlalchemy import JSON, DateTime, Dialect, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    Integer,
+    String,
+    TypeDecorator,
+)
+from sqlalchemy.types import TypeEngine
+
+Kind = Literal["instant", "json", "bool", "bigint", "int", "float", "local", "date", "text"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -39,3 +54,24 @@ def text_type() -> String:
 def json_type() -> JSON:
     """JSON kept as the text it was written as; JSONB would turn -0.0 into 0."""
     return JSON(none_as_null=True)
+
+
+def kind_of(column_type: TypeEngine[Any]) -> Kind:
+    """What a column of that type holds, whichever database it is in."""
+    for sql, kind in _KINDS:
+        if isinstance(column_type, sql):
+            return kind
+    return "text"
+
+
+_KINDS: tuple[tuple[Any, Kind], ...] = (
+    (UtcDateTime, "instant"),
+    (JSON, "json"),
+    (Boolean, "bool"),
+    (BigInteger, "bigint"),
+    (Integer, "int"),
+    (Float, "float"),
+    (DateTime, "local"),
+    (Date, "date"),
+)
+"""The narrower first: a BigInteger is an Integer too."""

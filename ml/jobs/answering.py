@@ -15,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import JSON
 
+from ml.jobs.joining import schema_of
+from ml.jobs.outcomes import outcome_columns
 from ml.jobs.questions import questions
 from ml.jobs.reading import Rows
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import NoChampionError, Refusal
 from ml.serving.base import Answer, Asked, QueryError, StoredFeatures
-from warehouse.columns import arrow_type
 from warehouse.database import reading
 from warehouse.jsontext import json_texts
 from warehouse.repositories import online
@@ -29,15 +30,6 @@ from warehouse.repositories.jobs import RowError
 from warehouse.scored import scored_table
 
 NOT_ANSWERABLE = "query_not_answerable"
-BESIDE = pa.schema(
-    [
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("outcome", pa.string(), nullable=False),
-        pa.field("code", pa.string()),
-        pa.field("detail", pa.string()),
-        pa.field("as_of", pa.date32()),
-    ]
-)
 
 
 class StoredSchemaError(Refusal):
@@ -151,6 +143,4 @@ class Answering:
 
 def outcome_schema(spec: ModelSpec) -> pa.Schema:
     """The columns of a table of outcomes."""
-    table = scored_table(spec)
-    decided = [pa.field(name, arrow_type(table.c[name])) for name in spec.Decision.model_fields]
-    return pa.schema([*BESIDE, *decided])
+    return schema_of(outcome_columns(spec))

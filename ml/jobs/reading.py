@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, get_args
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from ml.jobs.forms import Form
 from ml.refusals import FileError
 from warehouse.repositories.jobs import RowError
 
-Form = Literal["csv", "ndjson", "parquet"]
-FORMS: tuple[Form, ...] = get_args(Form)
 CHUNK_ROWS = 10_000
 BLOCK_BYTES = 4 * 1024 * 1024
 """Of a CSV at once; a row is shorter."""

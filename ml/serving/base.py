@@ -81,12 +81,14 @@ class Serving(ABC):
     a forecaster): then the server lets a worker process do it, with a time limit of its own.
     ``instant`` says that a bare answer takes less than a millisecond, so that other requests may
     wait for it. ``reads_by_name`` says that stored features are looked up by name, so that others
-    beside them do no harm.
+    beside them do no harm. ``asked_by`` are the query's fields that name a stored entity, in the
+    order of the parts of its key, where its name alone is a question.
     """
 
     fits: ClassVar[bool] = False
     instant: ClassVar[bool] = True
     reads_by_name: ClassVar[bool] = False
+    asked_by: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         """Load what the version's training saved in ``folder``."""

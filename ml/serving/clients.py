@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class _Reader:
 
 class ClientServing(Serving):
     """Rows of a matrix through one prediction; subclasses say which columns come of it."""
+
+    asked_by: ClassVar[tuple[str, ...]] = ("client_id",)
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         super().__init__(spec, settings, folder)

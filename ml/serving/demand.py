@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ml.serving.base import Answer, Asked, Features, QueryError
 from ml.serving.checks import moment, pointer
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 class DemandServing(FittingServing):
     """Forecasts made when asked for."""
+
+    asked_by: ClassVar[tuple[str, ...]] = ("series_id",)
 
     @staticmethod
     def entity_of(query: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _GIVEN = ("unit_cost", "min_price", "max_price", "max_change")
 
 class PricingServing(Serving):
     """Elasticities or win curves, whichever the version learned."""
+
+    asked_by: ClassVar[tuple[str, ...]] = ("service_id", "segment")
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         super().__init__(spec, settings, folder)

@@ -44,8 +44,11 @@ def register(app: typer.Typer) -> None:
 def submit(
     model: Annotated[str, typer.Argument(help="The model that is asked.")],
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="CSV, NDJSON or Parquet.")
-    ],
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="CSV, NDJSON or Parquet.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Ask about all that the model knows, without a file.")
+    ] = False,
     form: Annotated[
         Format | None, typer.Option("--format", help="What it is, where its name does not say so.")
     ] = None,
@@ -56,18 +59,24 @@ def submit(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a model about every row of a file; a run answers it while `serve` runs.
+    """Ask a model about every row of a file, or all it knows; a run answers while `serve` runs.
 
     Columns are the fields of a query: `client_id`, `features.revenue_365d`, …
     """
     use_existing_home(home)
     from ml.jobs import submitting
+    from ml.jobs.forms import form_of
     from ml.lifecycle.workspace import Workspace
 
     workspace = Workspace.current()
     spec = workspace.registry[model]
-    kind = submitting.form_of(file.name) if form is None else (form, gzipped)
-    job = submitting.submit(workspace, spec, file, *kind, reasons, actor(), actor())
+    if everything != (file is None):
+        raise typer.BadParameter("give a file, or --all for all that the model knows")
+    if file is None:
+        job = submitting.submit_all(workspace, spec, reasons, actor(), actor())
+    else:
+        kind = form_of(file.name) if form is None else (form, gzipped)
+        job = submitting.submit(workspace, spec, file, *kind, reasons, actor(), actor())
     if as_json:
         print_json(_row(job))
         return

@@ -191,6 +191,8 @@ class RepeatOrderMethod(Method):
 class RepeatOrderServing(Serving):
     """One client, by the columns that were stored or given."""
 
+    asked_by = ("client_id",)
+
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         super().__init__(spec, settings, folder)
         self.rate = MonthlyRate.load(folder)

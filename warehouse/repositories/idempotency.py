@@ -109,6 +109,15 @@ def begin(
         return Replay(row.status, row.headers, row.response)
 
 
+def known(
+    connection: Connection, caller: str, method: str, path: str, key: str, now: datetime
+) -> bool:
+    """Whether such a call began within ``LIFE``, so that ``begin`` would have an answer to it."""
+    young = _TABLE.c.created_at > now - LIFE
+    query = select(_TABLE.c.caller).where(*_same(_parts(caller, method, path, key)), young)
+    return connection.execute(query).first() is not None
+
+
 def finish(
     connection: Connection,
     caller: str,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, select
 
-from warehouse.repositories.rows import record
+from warehouse.repositories.rows import MOST_PARAMETERS, record
 from warehouse.tables import online_features
-
-MOST_PARAMETERS = 10_000
-"""Of one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,22 @@ def first(connection: Connection, model: str) -> OnlineFeatures | None:
     query = select(table).where(table.c.model == model).order_by(table.c.entity).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else record(OnlineFeatures, row)
+
+
+def count(connection: Connection, model: str) -> int:
+    """How many entities have stored features."""
+    query = select(func.count()).where(online_features.c.model == model)
+    return int(connection.execute(query).scalar_one())
+
+
+def entities(connection: Connection, model: str, some: int = 10_000) -> Iterator[list[str]]:
+    """The entities with stored features by name, ``some`` at a time."""
+    table = online_features.c
+    query = select(table.entity).where(table.model == model).order_by(table.entity).limit(some)
+    found = list(connection.execute(query).scalars())
+    while found:
+        yield found
+        found = list(connection.execute(query.where(table.entity > found[-1])).scalars())
 
 
 @dataclass(frozen=True)

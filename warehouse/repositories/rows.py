@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
+MOST_PARAMETERS = 10_000
+"""Of one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
 
 def record(kind: type[Record], row: Mapping[Any, Any]) -> Record:
