@@ -5,11 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from api.problems import Problem, refused
+
+
+class Made(Protocol):
+    """Something that lists show newest first."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+M = TypeVar("M", bound=Made)
 
 
 def encode(*values: str | int) -> str:
@@ -40,6 +55,22 @@ def instant(text: str | int) -> datetime:
         return datetime.fromisoformat(str(text)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise foreign() from None
+
+
+def after(cursor: str | None) -> tuple[datetime, str] | None:
+    """Behind which ``(created_at, id)`` a page goes on; None at the first one."""
+    if cursor is None:
+        return None
+    created_at, last = decode(cursor, str, str)
+    return instant(created_at), str(last)
+
+
+def cut(found: Sequence[M], limit: int) -> tuple[Sequence[M], str | None]:
+    """A page of what was asked for with one more than ``limit``, and the cursor to what follows."""
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    return found[:limit], encode(last.created_at.isoformat(), last.id)
 
 
 def foreign() -> Problem:

@@ -14,6 +14,7 @@ from fastapi import Request
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from api.cache import DayCache
+from api.callbacks import POLL_SECONDS, Callbacks
 from api.champions import REFRESH_SECONDS, Champions
 from api.keys import Keys
 from api.limiter import Limiter
@@ -26,9 +27,13 @@ from api.threads import Threads
 from api.workers import Workers
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from ml.webhooks.sending import Sender
+from ml.webhooks.settings import WebhookSettings
+from ml.webhooks.targets import Reach
 from warehouse.database import locked, utc_now, writing
 from warehouse.points import points
 from warehouse.repositories import idempotency
+from warehouse.sealing import Seal
 
 T = TypeVar("T")
 USED_SECONDS = 5.0
@@ -39,7 +44,9 @@ LOG = logger("background")
 class Services:
     """Everything that serves a workspace."""
 
-    def __init__(self, workspace: Workspace, settings: ApiSettings) -> None:
+    def __init__(
+        self, workspace: Workspace, settings: ApiSettings, webhooks: WebhookSettings | None = None
+    ) -> None:
         self.workspace = workspace
         self.settings = settings
         self.metrics = Metrics()
@@ -55,6 +62,13 @@ class Services:
             workspace, self.metrics, self._followers, self.artifacts, self._check
         )
         self.predictor = Predictor(self.champions, self.points, self.workers, self.metrics)
+        webhooks = webhooks or WebhookSettings()
+        self.seal = Seal.of(workspace.settings)
+        self.reach = Reach.of(webhooks, workspace.settings.env)
+        sender = Sender(self.reach, webhooks.webhook_seconds)
+        self.callbacks = Callbacks(
+            workspace.engine, self.seal, sender, webhooks, self.metrics.callbacks
+        )
 
     async def write(self, work: Callable[[], T]) -> T:
         """Do what writes off the event loop; Problem 503 where another writer holds on too long."""
@@ -83,6 +97,8 @@ class Services:
             asyncio.create_task(_every(REFRESH_SECONDS, self.champions.refresh)),
             asyncio.create_task(_every(USED_SECONDS, self.keys.flush_used)),
             asyncio.create_task(_every(PURGE_SECONDS, self._purge)),
+            asyncio.create_task(_every(PURGE_SECONDS, self.callbacks.purge)),
+            asyncio.create_task(_every(POLL_SECONDS, self.callbacks.step)),
         ]
         tasks.append(asyncio.create_task(self._warm()))
         gc.freeze()  # what serves lives to the end: no collection need look at it again
@@ -94,6 +110,8 @@ class Services:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(SQLAlchemyError):
+                await self.callbacks.close()
             with contextlib.suppress(SQLAlchemyError):
                 await self.keys.flush_used()
             await self.workers.close()

@@ -42,13 +42,18 @@ CODES = {
     "timed_out": "The answer has to be fitted on request, and took longer than it may: send less"
     " history, or ask again later.",
     "unauthorized": "There is no valid key in `Authorization: Bearer svf_…` or `X-API-Key`.",
+    "unknown_delivery": "The webhook has no delivery of that id; old ones are forgotten.",
     "unknown_entity": "The newest scored day has no decision on that id.",
     "unknown_key": "There is no key of that id.",
     "unknown_model": "There is no model of that name.",
+    "unknown_webhook": "You have no webhook of that id.",
     "unknown_version": "The model has no version of that id.",
     "warehouse_busy": "Another writer holds the warehouse for longer than this call may wait: try"
     " again after the seconds in `Retry-After`.",
     "warehouse_unreachable": "The warehouse does not answer: try again later.",
+    "webhook_disabled": "The webhook is disabled, so that nothing is sent to it: enable it first.",
+    "webhook_limit": "The owner has as many webhooks as it may have: delete one, or let one take"
+    " more events.",
     "worker_died": "The process that fits such an answer ended before it was there, twice: try"
     " again later, or send less history.",
 }

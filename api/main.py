@@ -22,18 +22,23 @@ from api.middleware.metrics import Measure
 from api.middleware.overload import Overload
 from api.middleware.rate_limit import RateLimit
 from api.problems import invalid, of_http
-from api.routes import admin, decisions, docs, keys, service, stored, versions
+from api.routes import admin, decisions, docs, keys, service, stored, versions, webhooks
 from api.routing import methods_of
 from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
+from ml.webhooks.settings import WebhookSettings
 
 
-def create_app(workspace: Workspace | None = None, settings: ApiSettings | None = None) -> FastAPI:
+def create_app(
+    workspace: Workspace | None = None,
+    settings: ApiSettings | None = None,
+    callbacks: WebhookSettings | None = None,
+) -> FastAPI:
     """The API of a workspace; routes, schemas and their documentation come from its registry."""
     workspace = workspace or Workspace.open()
     settings = settings or ApiSettings()
     logs.configure(settings.logs_json(workspace.settings.env))
-    having = Services(workspace, settings)
+    having = Services(workspace, settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +73,7 @@ def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
     service.add_routes(app)
     for spec in specs:
         versions.add_routes(app, spec)
+    webhooks.add_routes(app)
     keys.add_routes(app)
     admin.add_routes(app)
     if settings.api_docs:

@@ -50,6 +50,12 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
+        self.callbacks = Counter(
+            "sevenfold_webhook_attempts",
+            "Attempts to deliver to webhooks, by what the delivery is then.",
+            ("outcome",),
+            registry=registry,
+        )
         self.version = Gauge(
             "sevenfold_model_version",
             "1 for the version that serves each model.",

@@ -51,6 +51,6 @@ def _bad_setting(where: Sequence[int | str], message: str, given: object) -> str
     if not where:  # several settings together: the message names them
         return said
     name = f"SEVENFOLD_{where[0]}".upper()
-    repeated = "://" in str(given) or repr(given) in said
-    shown = "" if repeated else f" is {str(given)!r}"
+    hidden = "SECRET" in name or "://" in str(given) or repr(given) in said
+    shown = "" if hidden else f" is {str(given)!r}"
     return f"{name}{shown}: {said}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,14 +21,20 @@ PROJECT = Path(__file__).resolve().parent.parent
 UNSAFE_WHEN_UNSET = {
     "warehouse_url": "the default is a SQLite file on this machine, which no other instance sees",
     "source": "the default is a generated firm, whose decisions mean nothing to a real one",
+    "secret_key": "the default is a file in the home, beside what it protects, and no other"
+    " instance has it; `openssl rand -base64 32` makes one",
 }
+SECRET_KEY_BYTES = 32
 
 
 class WarehouseSettings(BaseSettings):
     """Read from ``SEVENFOLD_…``; paths are absolute after loading."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SEVENFOLD_", extra="ignore", env_ignore_empty=True
+        env_prefix="SEVENFOLD_",
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     env: Literal["development", "staging", "production"] = Field(
@@ -67,6 +75,9 @@ class WarehouseSettings(BaseSettings):
     retention_days: int = Field(
         default=400, ge=1, description="Days that scores and old versions of lake tables are kept."
     )
+    job_days: int = Field(
+        default=7, ge=1, description="Days after a bulk job's end that its files are kept."
+    )
     quarantine_warn_share: float = Field(
         default=0.001,
         ge=0,
@@ -75,6 +86,12 @@ class WarehouseSettings(BaseSettings):
     )
     quarantine_fail_share: float = Field(
         default=0.05, ge=0, le=1, description="Share of quarantined rows above which a table fails."
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Key under which secrets of webhooks are stored: 32 random bytes in base64"
+        " (`openssl rand -base64 32`). To replace it, put the new one first and the former behind"
+        " it, with a comma. Default: `secret.key` in the home, made when first needed.",
     )
     example_data: Path | None = Field(
         default=None, description="Folder of open data sets, for examples and `evaluate`."
@@ -99,6 +116,13 @@ class WarehouseSettings(BaseSettings):
                 " variables (AWS_ENDPOINT_URL …), never into the URI"
             )
         return store
+
+    @field_validator("secret_key")
+    @classmethod
+    def _usable_keys(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            secret_keys(key.get_secret_value())
+        return key
 
     @field_validator("timezone")
     @classmethod
@@ -161,6 +185,27 @@ class WarehouseSettings(BaseSettings):
         return values | {
             name: mask_url(str(values[name])) for name in ("source", "warehouse_url", "store")
         }
+
+
+def secret_keys(text: str) -> list[bytes]:
+    """The keys in that text, separated by commas; ValueError, without the text, for another form.
+
+    Both alphabets of base64 will do, with or without the signs at its end.
+    """
+    keys = []
+    for number, part in enumerate(text.split(","), 1):
+        plain = part.strip().rstrip("=").translate(str.maketrans("-_", "+/"))
+        try:
+            key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != SECRET_KEY_BYTES:
+            raise ValueError(
+                f"key {number} is not {SECRET_KEY_BYTES} bytes in base64, as"
+                " `openssl rand -base64 32` makes them"
+            )
+        keys.append(key)
+    return keys
 
 
 def mask_url(text: str) -> str:

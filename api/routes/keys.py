@@ -123,21 +123,13 @@ def list_keys(
     owner: Annotated[Name | None, Query(description="Only this owner's.")] = None,
     include_revoked: Annotated[bool, Query(description="Also revoked ones.")] = False,
 ) -> Keys:
-    after = None
-    if cursor is not None:
-        created_at, key_id = cursors.decode(cursor, str, str)
-        after = (cursors.instant(created_at), str(key_id))
+    after = cursors.after(cursor)
     with reading(services(request).workspace.engine) as connection:
         found = stored.page(
             connection, limit + 1, after=after, owner=owner, include_revoked=include_revoked
         )
-    more = len(found) > limit
-    found = found[:limit]
-    last = found[-1] if more else None
-    return Keys(
-        items=[_shown(key) for key in found],
-        next_cursor=cursors.encode(last.created_at.isoformat(), last.id) if last else None,
-    )
+    items, following = cursors.cut(found, limit)
+    return Keys(items=[_shown(key) for key in items], next_cursor=following)
 
 
 async def _change(having: Services, request: Request, body: Any, make: Any) -> Response:

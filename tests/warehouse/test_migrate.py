@@ -18,11 +18,11 @@ from sqlalchemy.engine import make_url
 
 from ml.models.registry import default_registry
 from warehouse import migrations
-from warehouse.control_tables import metadata
 from warehouse.database import connect, reading, writing
 from warehouse.evolve import ANALYST_ROLE, MigrationRefusedError
 from warehouse.repositories import keys, value
 from warehouse.scored import STAMP, field_rules, migrate, scored_table
+from warehouse.webhook_tables import metadata
 
 MakeSpec = Callable[..., Any]
 
@@ -63,11 +63,17 @@ def test_values_from_before_0002_keep_the_one_measured_last_on_a_day(bare_engine
 KEYS = {"api_keys", "audit_log", "idempotency_keys"}
 JOBS = {"jobs", "job_chunks", "job_rows"}
 SCHEDULES = {"schedules", "schedule_runs", "retrain_policies"}
+WEBHOOKS = {"webhooks", "webhook_deliveries"}
 
 
 @pytest.mark.parametrize(
     ("revision", "new"),
-    [("0002", KEYS | JOBS | SCHEDULES), ("0003", JOBS | SCHEDULES), ("0004", SCHEDULES)],
+    [
+        ("0002", KEYS | JOBS | SCHEDULES | WEBHOOKS),
+        ("0003", JOBS | SCHEDULES | WEBHOOKS),
+        ("0004", SCHEDULES | WEBHOOKS),
+        ("0005", WEBHOOKS),
+    ],
 )
 def test_migrations_go_and_come_back_and_leave_the_rest_alone(
     engine: Engine, revision: str, new: set[str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from warehouse.control_tables import metadata
 from warehouse.database import connect, writing
 from warehouse.settings import WarehouseSettings
+from warehouse.webhook_tables import metadata
 
 
 def _only_fixed_tables(name: str | None, kind: str, _parents: object) -> bool:

@@ -17,6 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or
 
 from warehouse.control_tables import job_chunks, job_rows, jobs
 from warehouse.database import utc_now
+from warehouse.events import EVENTS
+from warehouse.repositories import webhooks
 from warehouse.repositories.rows import record, values
 
 Kind = Literal["bulk", "score", "train"]
@@ -307,7 +309,12 @@ def _end(
         "error": error,
         "result": None if result is None else dict(result),
     }
-    return _changed(connection, where, change)
+    query = update(jobs).where(*where).values(**change).returning(*_T)
+    ended = [record(Job, row) for row in connection.execute(query).mappings()]
+    for job in ended:
+        told = {name: getattr(job, name) for name in EVENTS[f"job.{state}"].fields}
+        webhooks.publish(connection, f"job.{state}", job.owner, told, now)
+    return bool(ended)
 
 
 def _running(job_id: str, attempt: int) -> list[ColumnElement[bool]]:

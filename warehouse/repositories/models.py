@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Select, func, insert, select
 
 from warehouse.database import utc_now
+from warehouse.events import EVENTS
+from warehouse.repositories import webhooks
 from warehouse.repositories.rows import record, values
 from warehouse.tables import model_versions, promotions
 
@@ -178,6 +180,9 @@ def _append(
     number = connection.execute(
         insert(promotions).values(**row).returning(promotions.c.id)
     ).scalar_one()
+    event = "model.promoted" if action == "promote" else "model.rolled_back"
+    told = {name: row[name] for name in EVENTS[event].fields}
+    webhooks.publish(connection, event, None, told, entry.decided_at)
     return Promotion(**row, id=number)
 
 

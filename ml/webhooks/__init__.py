@@ -1,0 +1,1 @@
+"""Callbacks: which targets may be reached, how one is signed and sent, when it is retried."""
