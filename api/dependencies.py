@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from api.cache import DayCache
 from api.callbacks import POLL_SECONDS, Callbacks
 from api.champions import REFRESH_SECONDS, Champions
+from api.downloads import Downloads
 from api.keys import Keys
 from api.limiter import Limiter
 from api.logs import logger
@@ -24,7 +25,9 @@ from api.predictor import Predictor
 from api.problems import Problem
 from api.settings import ApiSettings
 from api.threads import Threads
+from api.uploads import Uploads
 from api.workers import Workers
+from ml.jobs.files import job_files
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.webhooks.sending import Sender
@@ -58,6 +61,8 @@ class Services:
         self.answers: DayCache[bytes] = DayCache()
         self.points = points(workspace.settings.warehouse_url)
         self.workers = Workers(settings.api_workers, settings.api_worker_seconds, workspace.ml)
+        self.uploads = Uploads(job_files(workspace), settings.api_uploads)
+        self.downloads = Downloads(settings.api_downloads)
         self.champions = Champions(
             workspace, self.metrics, self._followers, self.artifacts, self._check
         )
@@ -117,6 +122,7 @@ class Services:
             await self.workers.close()
             await self.limiter.close()
             await self.points.close()
+            self.uploads.close()
             for threads in (self._writers, self._followers, self.artifacts):
                 threads.close()
 

@@ -9,6 +9,8 @@ CODES = {
     " before it is loaded: roll back, or train again.",
     "artifact_outdated": "The champion's files were written by another version of Sevenfold: train"
     " again.",
+    "body_broken_off": "The body did not come to its end: the connection was closed, or nothing"
+    " came for a minute.",
     "body_too_large": "The body is above the limit that `detail` names: send less, or a batch in"
     " parts.",
     "busy": "More is asked for at once than this instance can answer: try again after the seconds"
@@ -19,6 +21,8 @@ CODES = {
     " first page.",
     "feature_schema_mismatch": "The stored features are not those that the champion learned from:"
     " score the day again.",
+    "file_quota": "The files that are kept for this owner would be too many bytes: `detail` says how"
+    " many there are. They expire some days after their jobs end.",
     "forbidden": "The key's role does not reach as far: `detail` names the role that does.",
     "http_error": "The request could not be served; the status and `detail` say why.",
     "idempotency_conflict": "A call with this `Idempotency-Key` is still being answered: try again"
@@ -28,26 +32,38 @@ CODES = {
     " never stored: look for what it made, or make another with a new key.",
     "internal_error": "Something went wrong on our side; the log has it under the request's id.",
     "invalid_request": "A field, filter or cursor is not as expected; `errors` points at each.",
+    "job_expired": "The job ended long ago, and its files were removed: send the file again.",
+    "job_quota": "This owner has as many jobs under way as it may: wait until one has ended, or"
+    " cancel one.",
+    "job_under_way": "The job has not ended yet: come back later, or ask with `partial=true` for"
+    " what is finished so far.",
     "key_not_active": "The key was revoked or has expired, so nothing can be made from it: make a"
     " new one.",
     "method_not_allowed": "The path exists, but not for this method; `Allow` names those it has.",
     "no_champion": "No version of the model passed its gate yet, so it is silent.",
+    "no_results": "The job is of a kind that answers no rows, so it has no results.",
     "not_found": "There is no such path.",
     "not_scored": "The model has no stored decisions yet.",
     "query_not_answerable": "The question is well formed, but the model cannot answer it; `errors`"
     " points at the reason.",
     "rate_limited": "The key, or the address without one, called too often: wait the seconds in"
     " `Retry-After`.",
-    "store_unreachable": "The object store does not answer as it should: ask again later.",
+    "store_unreachable": "The store of models and files does not answer as it should: ask again"
+    " later.",
     "timed_out": "The answer has to be fitted on request, and took longer than it may: send less"
     " history, or ask again later.",
     "unauthorized": "There is no valid key in `Authorization: Bearer svf_…` or `X-API-Key`.",
     "unknown_delivery": "The webhook has no delivery of that id; old ones are forgotten.",
     "unknown_entity": "The newest scored day has no decision on that id.",
+    "unknown_form": "Neither `format` nor Content-Type nor a name says that the file is CSV, NDJSON"
+    " or Parquet, or it is encoded in a way that is not read here.",
+    "unknown_job": "The caller has no job of that id.",
     "unknown_key": "There is no key of that id.",
     "unknown_model": "There is no model of that name.",
     "unknown_webhook": "You have no webhook of that id.",
     "unknown_version": "The model has no version of that id.",
+    "unreadable_file": "The file is plainly not of the form that it is said to be: `detail` says what"
+    " it looks like.",
     "warehouse_busy": "Another writer holds the warehouse for longer than this call may wait: try"
     " again after the seconds in `Retry-After`.",
     "warehouse_unreachable": "The warehouse does not answer: try again later.",
@@ -64,9 +80,11 @@ TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request timed out",
     409: "Conflict",
     410: "Gone",
     413: "Too large",
+    415: "Unsupported media type",
     422: "Unprocessable content",
     429: "Too many requests",
     500: "Internal error",

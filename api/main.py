@@ -22,7 +22,7 @@ from api.middleware.metrics import Measure
 from api.middleware.overload import Overload
 from api.middleware.rate_limit import RateLimit
 from api.problems import invalid, of_http
-from api.routes import admin, decisions, docs, keys, service, stored, versions, webhooks
+from api.routes import admin, bulk, decisions, docs, jobs, keys, service, stored, versions, webhooks
 from api.routing import methods_of
 from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
@@ -73,6 +73,9 @@ def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
     service.add_routes(app)
     for spec in specs:
         versions.add_routes(app, spec)
+    for spec in specs:
+        bulk.add_routes(app, spec)
+    jobs.add_routes(app)
     webhooks.add_routes(app)
     keys.add_routes(app)
     admin.add_routes(app)
@@ -105,7 +108,9 @@ def _middleware(app: FastAPI, having: Services) -> None:
     app.add_middleware(RateLimit, limiter=having.limiter)
     app.add_middleware(Auth, keys=having.keys, limiter=having.limiter)
     app.add_middleware(
-        BodyLimit, limit=settings.api_body_limit, batch_limit=settings.api_batch_limit
+        BodyLimit,
+        limit=settings.api_body_limit,
+        longer={"batch": settings.api_batch_limit, "bulk": settings.api_bulk_limit},
     )
     app.add_middleware(Overload, most=settings.api_concurrency)
     app.add_middleware(Errors, counter=errors)

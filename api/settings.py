@@ -68,6 +68,29 @@ class ApiSettings(BaseSettings):
     api_batch_limit: int = Field(
         default=8_388_608, ge=1_024, description="Largest body of a batch, in bytes."
     )
+    api_bulk_limit: int = Field(
+        default=1_073_741_824, ge=1_024, description="Largest upload of a bulk job, in bytes."
+    )
+    api_uploads: int = Field(
+        default=64,
+        ge=1,
+        description="Bulk uploads received at once; more are told to come back.",
+    )
+    api_downloads: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Results of bulk jobs sent at once, each by a process of its own; more wait a"
+        " few seconds for their turn.",
+    )
+    api_owner_jobs: int = Field(
+        default=20, ge=0, description="Bulk jobs that one owner may have under way."
+    )
+    api_owner_bytes: int = Field(
+        default=10_737_418_240,
+        ge=0,
+        description="Bytes of bulk files that are kept for one owner until they expire.",
+    )
     api_concurrency: int = Field(
         default=256, ge=1, description="Requests answered at once; more are told to come back."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem
@@ -10,16 +12,17 @@ from api.problems import Problem
 class BodyLimit:
     """413 naming the limit: at once by ``Content-Length``, else while the body streams in."""
 
-    def __init__(self, app: ASGIApp, limit: int, batch_limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, longer: Mapping[str, int]) -> None:
+        """``longer`` are the limits of paths that end so."""
         self.app = app
         self.limit = limit
-        self.batch_limit = batch_limit
+        self.longer = longer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self.app(scope, receive, send)
             return
-        limit = self.batch_limit if scope["path"].endswith("/batch") else self.limit
+        limit = self.longer.get(scope["path"].rpartition("/")[2], self.limit)
         for name, value in scope["headers"]:
             if name == b"content-length" and (not value.isdigit() or int(value) > limit):
                 raise _too_large(limit)

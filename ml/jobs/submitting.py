@@ -45,7 +45,7 @@ def queue_file(
         "form": form,
         "gzip": gzipped,
         "reasons": reasons,
-        "name": _printable(name),
+        "name": _printable(name) or None,
         "lines": file.lines,
     }
     return jobs.create(
@@ -73,8 +73,8 @@ def require_by_name(spec: ModelSpec) -> None:
     """NotByNameError where a name alone is no question of the model."""
     if not spec.serving_class().asked_by:
         raise NotByNameError(
-            f"{spec.title} cannot be asked about all it knows: each question brings figures of its"
-            " own. Send a file of them."
+            f"There is no job over all that {spec.title} knows: a name alone is no question of it."
+            " Send a file of questions."
         )
 
 

@@ -1,10 +1,11 @@
-"""What may go: scores beyond the retention, and lake files that nothing names any more."""
+"""What may go: old scores, files of old jobs, and files of the lake that nothing names any more."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ml.jobs.expiry import expire_files
 from ml.lifecycle.workspace import Workspace
 from warehouse.contract import TABLES
 from warehouse.database import reading, utc_now, writing
@@ -23,19 +24,21 @@ class Purged:
 
     scores: int
     files: int
+    jobs: int
 
 
 def purge(workspace: Workspace) -> Purged:
-    """Remove scores older than the retention, and vacuum all but the versions still named.
+    """Remove scores older than the retention, files of old jobs, and all versions but those named.
 
-    A version is still named by a stored score, by a model, or as the newest snapshot. Waits for an
-    ingestion that is under way.
+    A version of a table is still named by a stored score, by a model, or as the newest snapshot.
+    Waits for an ingestion that is under way.
     """
+    expired = expire_files(workspace)
     with alone(workspace.engine, LAKE):
-        return _purge(workspace)
+        return _purge(workspace, expired.jobs)
 
 
-def _purge(workspace: Workspace) -> Purged:
+def _purge(workspace: Workspace, expired: int) -> Purged:
     before = workspace.yesterday - timedelta(days=workspace.settings.retention_days)
     removed = 0
     with writing(workspace.engine) as connection:
@@ -60,4 +63,4 @@ def _purge(workspace: Workspace) -> Purged:
         keep = {v.table_versions[table] for v in kept if table in v.table_versions}
         name = raw(table) if table in TABLES else table  # the quarantine is no raw table
         files += len(workspace.lake.vacuum(name, keep))
-    return Purged(removed, files)
+    return Purged(removed, files, expired)

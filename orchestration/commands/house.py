@@ -54,13 +54,16 @@ def migrate(home: Home = None) -> None:
 
 
 def purge(home: Home = None) -> None:
-    """Remove scores beyond the retention, and files of the lake that nothing names any more."""
+    """Remove old scores, files of old jobs, and files of the lake that nothing names any more."""
     use_existing_home(home)
     from ml.lifecycle.purging import purge as run_purge
     from ml.lifecycle.workspace import Workspace
 
     removed = run_purge(Workspace.current())
-    note(f"Removed {removed.scores:,} score rows and {removed.files:,} files of the lake.")
+    note(
+        f"Removed {removed.scores:,} score rows, {removed.files:,} files of the lake, and the files"
+        f" of {removed.jobs:,} jobs."
+    )
 
 
 def reset(

@@ -12,13 +12,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from ml.jobs.forms import form_of
 from ml.jobs.results import write_results
-from ml.jobs.submitting import form_of, submit
+from ml.jobs.submitting import submit
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError
-from orchestration import sensors
+from orchestration import intents
 from orchestration.definitions import build_definitions
 from orchestration.jobs import BULK
 from orchestration.resources import resources
@@ -99,7 +100,7 @@ def test_a_run_that_comes_too_late_does_nothing(
     dagster: Dagster, asked: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [first] = dagster.tick()
-    monkeypatch.setattr(sensors, "utc_now", lambda: utc_now() + 2 * sensors.CLAIM)
+    monkeypatch.setattr(intents, "utc_now", lambda: utc_now() + 2 * intents.CLAIM)
     [second] = dagster.tick()
     assert first.run_key != second.run_key, "Dagster remembers a key for ever"
     assert dagster.run(first).success
@@ -172,7 +173,7 @@ def test_a_file_that_is_plainly_another_is_refused(scored: Workspace, tmp_path: 
     with pytest.raises(FileError, match="not CSV"):
         submit(scored, EIGHTH, path, "csv", False, False, "ann", "cli:ann")
     path.write_bytes(b"\x1f\x8b and more")
-    with pytest.raises(FileError, match="is gzip"):
+    with pytest.raises(FileError, match="not whole gzip"):
         submit(scored, EIGHTH, path, "csv", False, False, "ann", "cli:ann")
     path.write_bytes(b"a,b\n")
     with pytest.raises(FileError, match="not gzip"):

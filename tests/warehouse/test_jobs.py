@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from warehouse.database import reading, writing
-from warehouse.repositories import jobs
+from warehouse.repositories import job_quotas, jobs
 from warehouse.repositories.jobs import MOST_STARTS, SAMPLE, Chunk, Job, LostJobError, RowError
 
 T = TypeVar("T")
@@ -220,12 +220,12 @@ def test_an_owner_holds_its_active_jobs_and_the_files_that_are_left(desk: Desk) 
     desk(jobs.cancel, done, NOW)
     desk.ask("bob", size=1000)
     with reading(desk.engine) as connection:
-        assert jobs.held(connection, "ann") == (1, 130)
+        assert job_quotas.held(connection, "ann") == (1, 130)
         assert jobs.ended_before(connection, NOW) == []
         assert jobs.ended_before(connection, LATER) == [done]
     desk(jobs.expire, [done])
     with reading(desk.engine) as connection:
-        assert jobs.held(connection, "ann") == (1, 30)
+        assert job_quotas.held(connection, "ann") == (1, 30)
         assert jobs.ended_before(connection, LATER) == []
     assert desk.get(done).state == "expired"
 

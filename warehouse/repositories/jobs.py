@@ -19,7 +19,7 @@ from warehouse.control_tables import job_chunks, job_rows, jobs
 from warehouse.database import utc_now
 from warehouse.events import EVENTS
 from warehouse.repositories import webhooks
-from warehouse.repositories.rows import record, values
+from warehouse.repositories.rows import MOST_PARAMETERS, record, values
 
 Kind = Literal["bulk", "score", "train"]
 State = Literal["queued", "running", "cancelling", "cancelled", "completed", "failed", "expired"]
@@ -132,6 +132,7 @@ def page(
     owner: str | None = None,
     states: Sequence[State] = (),
     kinds: Sequence[Kind] = (),
+    models: Sequence[str] = (),
 ) -> list[Job]:
     """At most ``limit`` jobs, newest first, that follow the ``(created_at, id)`` of a last one."""
     query = select(jobs).order_by(_T.created_at.desc(), _T.id.desc()).limit(limit)
@@ -141,19 +142,12 @@ def page(
         query = query.where(_T.state.in_(states))
     if kinds:
         query = query.where(_T.kind.in_(kinds))
+    if models:
+        query = query.where(_T.model.in_(models))
     if after is not None:
         at, job_id = after
         query = query.where(or_(_T.created_at < at, and_(_T.created_at == at, _T.id < job_id)))
     return _fetch(connection, query)
-
-
-def held(connection: Connection, owner: str) -> tuple[int, int]:
-    """How many jobs an owner has under way, and the bytes of its files that are still kept."""
-    active = select(func.count()).where(_T.owner == owner, _T.state.in_(ACTIVE))
-    size = select(func.coalesce(func.sum(_T.bytes), 0)).where(
-        _T.owner == owner, _T.state != "expired"
-    )
-    return connection.execute(active).scalar_one(), int(connection.execute(size).scalar_one())
 
 
 def claim(
@@ -269,6 +263,12 @@ def finish(
         raise _lost(job_id, attempt)
 
 
+def refuse(connection: Connection, job: Job, now: datetime, error: str) -> None:
+    """End a claimed job that cannot be begun; nothing where it is no longer this attempt's."""
+    ours = [_T.id == job.id, _T.attempt == job.attempt, _T.state == "queued"]
+    _end(connection, ours, "failed", now, error)
+
+
 def cancel(connection: Connection, job_id: str, now: datetime) -> State | None:
     """Ask a job to end: at once where it waits, soon where it runs; the state it has then.
 
@@ -282,14 +282,25 @@ def cancel(connection: Connection, job_id: str, now: datetime) -> State | None:
 
 
 def ended_before(connection: Connection, instant: datetime, limit: int = 100) -> list[str]:
-    """Jobs that ended before that instant and still have files, oldest first."""
+    """Bulk jobs that ended before that instant and still have files, oldest first."""
     over = [_T.state.in_(FINAL), _T.state != "expired", _T.finished_at < instant]
+    over.append(_T.kind == "bulk")
     query = select(_T.id).where(*over).order_by(_T.finished_at).limit(limit)
     return list(connection.execute(query).scalars())
 
 
+def with_files(connection: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Which of these jobs are there and have not expired."""
+    found: set[str] = set()
+    for start in range(0, len(job_ids), MOST_PARAMETERS):
+        some = job_ids[start : start + MOST_PARAMETERS]
+        query = select(_T.id).where(_T.id.in_(some), _T.state != "expired")
+        found.update(connection.execute(query).scalars())
+    return found
+
+
 def expire(connection: Connection, job_ids: Sequence[str]) -> None:
-    """Mark ended jobs whose files are gone."""
+    """Mark ended jobs whose files are about to go."""
     over = [_T.id.in_(job_ids), _T.state.in_(FINAL)]
     connection.execute(update(jobs).where(*over).values(state="expired"))
 
