@@ -47,5 +47,5 @@ class _Watched(dg.Executor):
         hold(plan_context.instance, run.run_id)
         events = self._inner.execute(plan_context, execution_plan)
         if ATTEMPT in run.tags:
-            events = as_job(Workspace.current().engine, run, events)
+            events = as_job(Workspace.current().engine, plan_context.instance, run, events)
         yield from events

@@ -38,7 +38,9 @@ def request_run(job: Job, dagster_job: str, day: date | None = None) -> dg.RunRe
     )
 
 
-def as_job(engine: Engine, run: dg.DagsterRun, events: Iterator[Any]) -> Iterator[Any]:
+def as_job(
+    engine: Engine, instance: dg.DagsterInstance, run: dg.DagsterRun, events: Iterator[Any]
+) -> Iterator[Any]:
     """The events of a job's run, each handed on; its job is running meanwhile, and ended after.
 
     LostJobError where the job is another attempt's by now: then no step begins.
@@ -47,7 +49,13 @@ def as_job(engine: Engine, run: dg.DagsterRun, events: Iterator[Any]) -> Iterato
     with writing(engine) as connection:
         job = jobs.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
     seen = _Seen()
-    with renewed(engine, job, stop=_interrupt_this_run) as lease:
+
+    def stop() -> None:
+        # As Dagster's own launcher ends a run of this process: its steps are told, and it says so.
+        instance.report_run_canceling(run, "Its job was cancelled.")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with renewed(engine, job, stop) as lease:
         try:
             for event in events:
                 seen.note(event)
@@ -94,8 +102,3 @@ def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> 
         error = None if lease.cancelled.is_set() else "Its run was stopped in Dagster."
     with suppress(LostJobError), writing(engine) as connection:
         jobs.finish(connection, job.id, job.attempt, state, utc_now(), error, seen.result or None)
-
-
-def _interrupt_this_run() -> None:
-    """End the run as Dagster's own launcher does: its steps are stopped, and the run says so."""
-    os.kill(os.getpid(), signal.SIGINT)

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
-from ml.jobs.bulk import LEASE, run_bulk
+from ml.jobs.bulk import run_bulk
+from ml.jobs.lease import LEASE
 from ml.lifecycle.workspace import Workspace
-from orchestration.sensors import CLAIM
+from orchestration.intents import CLAIM
 from tests.jobs.test_bulk import Send, known, outcomes, send, workspace
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import VARIABLE
-from warehouse.repositories import jobs
+from warehouse.repositories import jobs, schedules
 
 __all__ = ["send", "workspace"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,18 +37,27 @@ bulk.read_rows = partial(bulk.read_rows, chunk_rows=3)
 bulk.run_bulk(workspace, given["job"], given["attempt"], "run-killed")
 """
 TICK = """
+import datetime
 import dagster as dg
+from orchestration.definitions import build_definitions
 from orchestration.resources import resources
-from orchestration.sensors import build_sensors
-[sensor] = build_sensors([])
+definitions = build_definitions([EIGHTH], datetime.date(2024, 1, 1), "UTC", workspace)
 with dg.DagsterInstance.ephemeral() as instance:
-    context = dg.build_sensor_context(instance=instance, resources=dict(resources(workspace)))
-    sensor.evaluate_tick(context)
+    context = dg.build_sensor_context(
+        instance=instance,
+        repository_def=definitions.get_repository_def(),
+        resources=dict(resources(workspace)),
+    )
+    definitions.resolve_sensor_def("{sensor}").evaluate_tick(context)
 """
-JOB_POINTS = {"job-part": ANSWER, "job-claimed": TICK}
+JOB_POINTS = {
+    "job-part": ANSWER,
+    "job-claimed": TICK.format(sensor="bulk_files"),
+    "schedules-fired": TICK.format(sensor="schedules"),
+}
 
 
-def killed_at(point: str, workspace: Workspace, job_id: str, attempt: int) -> None:
+def killed_at(point: str, workspace: Workspace, job_id: str = "", attempt: int = 0) -> None:
     settings = workspace.settings.model_dump(
         mode="json", include={"home", "source", "warehouse_url"}
     )
@@ -86,10 +97,36 @@ def test_a_sensor_killed_after_its_claim_leaves_a_job_that_is_claimed_again(
     with writing(workspace.engine) as c:
         # As if it had never been claimed: the sensor is the first to.
         c.exec_driver_sql(f"UPDATE jobs SET lease_until = NULL WHERE id = '{job.id}'")
-    killed_at("job-claimed", workspace, job.id, 0)
+    killed_at("job-claimed", workspace)
     with writing(workspace.engine) as c:
         assert jobs.claim(c, "bulk", utc_now(), LEASE) == []
         [again] = jobs.claim(c, "bulk", utc_now() + CLAIM, LEASE)
     assert (again.id, again.attempt) == (job.id, job.attempt + 2)
     ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     assert (ended.state, ended.rows_ok) == ("completed", 1)
+
+
+def test_a_sensor_killed_after_it_fired_schedules_has_fired_each_once(
+    workspace: Workspace,
+) -> None:
+    with writing(workspace.engine) as c:
+        schedule = schedules.create(
+            c,
+            name="every hour",
+            model="repeat_orders",
+            action="score",
+            cron="0 * * * *",
+            timezone="UTC",
+            params={},
+            missed="run_once",
+            paused=False,
+            owner="ann",
+            created_by="ann",
+            now=utc_now() - timedelta(hours=1),
+        )
+    killed_at("schedules-fired", workspace)
+    with writing(workspace.engine) as c:
+        assert schedules.fire_due(c, utc_now()) == []
+        [run] = schedules.runs(c, schedule.id, 10)
+        [job] = jobs.claim(c, "score", utc_now(), LEASE)
+    assert (run.outcome, run.job, job.state) == ("started", job.id, "queued")

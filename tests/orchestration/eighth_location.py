@@ -1,0 +1,31 @@
+"""The code location of the small firm's one model, for runs in processes of their own.
+
+``FIRM`` names the firm's folder; with ``TRAINS_FOR`` a training takes so many seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ml.jobs import lease
+from ml.models.spec import load
+from orchestration.definitions import build_definitions
+from tests.models.eighth import EIGHTH
+from tests.small_firm import LAST, Firm
+
+lease.RENEW_SECONDS = 0.05
+method = load(EIGHTH.method)
+learn = method.learn
+
+
+def learn_slowly(*args: Any) -> Any:
+    time.sleep(float(os.environ.get("TRAINS_FOR", "0")))
+    return learn(*args)
+
+
+method.learn = learn_slowly
+defs = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", Firm(Path(os.environ["FIRM"])).on(LAST))
