@@ -10,7 +10,16 @@ from pydantic import ValidationError
 
 from ml.models import UnknownModelError
 from ml.refusals import Refusal
-from orchestration.commands import data, house, jobs, keys, models, pipeline, results
+from orchestration.commands import (
+    data,
+    house,
+    jobs,
+    keys,
+    models,
+    pipeline,
+    results,
+    webhooks,
+)
 from orchestration.commands.output import fail
 
 app = typer.Typer(
@@ -21,12 +30,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (pipeline, data, models, results, jobs, keys, house):
+for group in (pipeline, data, models, results, jobs, keys, webhooks, house):
     group.register(app)
 
 MENDABLE = (
     *(Refusal, UnknownModelError),
-    *(error for group in (data, models, jobs, keys) for error in group.MENDABLE),
+    *(error for group in (data, models, jobs, keys, webhooks) for error in group.MENDABLE),
 )
 
 

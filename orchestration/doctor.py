@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ml.artifacts import DamagedArtifactError
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import OtherFormatError, Refusal
-from warehouse.database import reading
+from warehouse.database import reading, utc_now
 from warehouse.objects import Objects, StoreError, remote
-from warehouse.repositories import verdicts
+from warehouse.repositories import verdicts, webhooks
+from warehouse.sealing import Seal, UnreadableSecretError
 from warehouse.settings import WarehouseSettings
 
 LEAST_FREE_GIB = 2
@@ -56,7 +57,7 @@ def examine() -> list[Finding]:
     findings += store
     if any(finding.state != "well" for finding in store):
         return findings
-    looks: list[Callable[[Workspace], list[Finding]]] = [_data, _quality, _champions]
+    looks: list[Callable[[Workspace], list[Finding]]] = [_data, _quality, _champions, _webhooks]
     return findings + [finding for look in looks for finding in look(workspace)]
 
 
@@ -132,3 +133,16 @@ def _champions(workspace: Workspace) -> list[Finding]:
         else:
             findings.append(Finding(what, "well", champion.version))
     return findings
+
+
+def _webhooks(workspace: Workspace) -> list[Finding]:
+    with reading(workspace.engine) as connection:
+        found = webhooks.page(connection, limit=10_000)
+    seal, broken = Seal.of(workspace.settings), []
+    for webhook in found:
+        try:
+            webhooks.signing(webhook, seal, utc_now())
+        except UnreadableSecretError as error:
+            mend = f"set SEVENFOLD_SECRET_KEY, or sevenfold webhooks rotate {webhook.id}"
+            broken.append(Finding(f"secret of {webhook.id}", "broken", str(error), mend))
+    return broken

@@ -37,6 +37,7 @@ SETTINGS = {
     "Models": "ml.settings:MlSettings",
     "Services": "orchestration.settings:OrchestrationSettings",
     "API": "api.settings:ApiSettings",
+    "Webhooks": "ml.webhooks.settings:WebhookSettings",
 }
 """The settings of each layer, by title. They are named and loaded when asked for: nothing here may
 depend on the API, but somebody who asks for the settings means all of them."""

@@ -67,7 +67,7 @@ def create(
     expires = None if expires_days is None else utc_now() + timedelta(days=expires_days)
     with writing(Workspace.current().engine) as connection:
         key, shown = repository.create(connection, owner, name, role, tier, actor(), expires)
-        _log(connection, "key.create", key.id, {"owner": key.owner, "role": key.role})
+        log(connection, "key.create", key.id, {"owner": key.owner, "role": key.role})
     _show_once(key, shown, as_json)
 
 
@@ -109,7 +109,7 @@ def revoke(key_id: KeyId, home: Home = None, as_json: AsJson = False) -> None:
     with writing(Workspace.current().engine) as connection:
         changed = repository.revoke(connection, key_id, utc_now())
         if changed:
-            _log(connection, "key.revoke", key_id, {})
+            log(connection, "key.revoke", key_id, {})
     if as_json:
         print_json({"id": key_id, "revoked": True, "changed": changed})
     else:
@@ -138,7 +138,7 @@ def rotate(
 
     with writing(Workspace.current().engine) as connection:
         key, shown = repository.rotate(connection, key_id, actor(), timedelta(hours=grace_hours))
-        _log(connection, "key.rotate", key_id, {"to": key.id})
+        log(connection, "key.rotate", key_id, {"to": key.id})
         old = repository.get(connection, key_id)
     _show_once(key, shown, as_json)
     if old is not None and old.expires_at is not None:
@@ -172,10 +172,11 @@ def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
     }
 
 
-def _log(connection: Connection, action: str, key_id: str, details: Mapping[str, Any]) -> None:
+def log(connection: Connection, action: str, subject: str, details: Mapping[str, Any]) -> None:
+    """Add what a command does to the audit log, in the transaction that does it."""
     from warehouse.repositories import audit
 
-    audit.append(connection, actor(), action, key_id, details)
+    audit.append(connection, actor(), action, subject, details)
 
 
 def actor() -> str:

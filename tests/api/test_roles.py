@@ -51,7 +51,7 @@ def test_the_page_of_endpoints_is_what_openapi_says(client: httpx.Client) -> Non
 def test_what_is_not_built_yet_is_not_there(client: httpx.Client) -> None:
     later = PAGE.read_text(encoding="utf-8").split("## Not built yet")[1]
     rows = [line.split("|") for line in later.splitlines() if line.startswith("| ") and "/" in line]
-    assert len(rows) > 30
+    assert rows
     paths = client.get("/openapi.json").json()["paths"]
     for row in rows:
         for path in spelled_out(row[2].strip()):

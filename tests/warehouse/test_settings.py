@@ -1,11 +1,14 @@
 """Settings of data at rest: defaults that follow one another, and what is refused by name."""
 
+import base64
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from warehouse.settings import WarehouseSettings, mask_url
+from warehouse.settings import WarehouseSettings, mask_url, secret_keys
+
+KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -78,14 +81,46 @@ def test_production_refuses_unsafe_defaults_by_name() -> None:
 
     assert "SEVENFOLD_WAREHOUSE_URL is not set" in str(refused.value)
     assert "SEVENFOLD_SOURCE is not set" in str(refused.value)
+    assert "SEVENFOLD_SECRET_KEY is not set" in str(refused.value)
 
 
 def test_production_takes_what_was_chosen() -> None:
     settings = WarehouseSettings(
-        env="production", source="folder:/data", warehouse_url="postgresql://db/firm"
+        env="production",
+        source="folder:/data",
+        warehouse_url="postgresql://db/firm",
+        secret_key=SecretStr(KEY),
     )
 
     assert settings.warehouse_url == "postgresql://db/firm"
+
+
+@pytest.mark.parametrize("key", ["hunter2", "hunter2" * 9, KEY[:-8], f"{KEY},hunter2", f"{KEY},"])
+def test_a_key_of_another_form_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("SEVENFOLD_SECRET_KEY", key)
+    with pytest.raises(ValidationError, match="is not 32 bytes in base64") as refused:
+        WarehouseSettings()
+
+    assert key not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_key_is_taken_in_either_alphabet_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = bytes(range(224, 256))
+    spelled = {
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        base64.b64encode(raw).decode().rstrip("="),
+    }
+    assert len(spelled) == 3
+    for text in spelled:
+        assert secret_keys(f"{KEY} , {text}") == [base64.b64decode(KEY), raw]
+        monkeypatch.setenv("SEVENFOLD_SECRET_KEY", text)
+        settings = WarehouseSettings()
+        assert text not in f"{settings!r} {settings.masked()}"
+        assert settings.masked()["secret_key"] == "**********"
 
 
 def test_secrets_are_masked_wherever_a_url_may_hold_one() -> None:
