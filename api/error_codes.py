@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 CODES = {
+    "already_champion": "The version serves already.",
     "artifact_damaged": "The champion's files are not those that were written, and no version"
     " before it is loaded: roll back, or train again.",
     "artifact_outdated": "The champion's files were written by another version of Sevenfold: train"
@@ -21,8 +22,8 @@ CODES = {
     " first page.",
     "feature_schema_mismatch": "The stored features are not those that the champion learned from:"
     " score the day again.",
-    "file_quota": "The files that are kept for this owner would be too many bytes: `detail` says how"
-    " many there are. They expire some days after their jobs end.",
+    "file_quota": "The files that are kept for this owner would be too many bytes: `detail` says"
+    " how many there are. They expire some days after their jobs end.",
     "forbidden": "The key's role does not reach as far: `detail` names the role that does.",
     "http_error": "The request could not be served; the status and `detail` say why.",
     "idempotency_conflict": "A call with this `Idempotency-Key` is still being answered: try again"
@@ -48,10 +49,12 @@ CODES = {
     " points at the reason.",
     "rate_limited": "The key, or the address without one, called too often: wait the seconds in"
     " `Retry-After`.",
+    "schedule_under_way": "The last job of the schedule has not ended, and two never run at once.",
     "store_unreachable": "The store of models and files does not answer as it should: ask again"
     " later.",
     "timed_out": "The answer has to be fitted on request, and took longer than it may: send less"
     " history, or ask again later.",
+    "training_under_way": "The model is being trained already: `detail` names the job.",
     "unauthorized": "There is no valid key in `Authorization: Bearer svf_…` or `X-API-Key`.",
     "unknown_delivery": "The webhook has no delivery of that id; old ones are forgotten.",
     "unknown_entity": "The newest scored day has no decision on that id.",
@@ -60,10 +63,11 @@ CODES = {
     "unknown_job": "The caller has no job of that id.",
     "unknown_key": "There is no key of that id.",
     "unknown_model": "There is no model of that name.",
+    "unknown_schedule": "There is no schedule of that id.",
     "unknown_webhook": "You have no webhook of that id.",
     "unknown_version": "The model has no version of that id.",
-    "unreadable_file": "The file is plainly not of the form that it is said to be: `detail` says what"
-    " it looks like.",
+    "unreadable_file": "The file is plainly not of the form that it is said to be: `detail` says"
+    " what it looks like.",
     "warehouse_busy": "Another writer holds the warehouse for longer than this call may wait: try"
     " again after the seconds in `Retry-After`.",
     "warehouse_unreachable": "The warehouse does not answer: try again later.",

@@ -22,7 +22,20 @@ from api.middleware.metrics import Measure
 from api.middleware.overload import Overload
 from api.middleware.rate_limit import RateLimit
 from api.problems import invalid, of_http
-from api.routes import admin, bulk, decisions, docs, jobs, keys, service, stored, versions, webhooks
+from api.routes import (
+    admin,
+    bulk,
+    decisions,
+    docs,
+    jobs,
+    keys,
+    retraining,
+    schedules,
+    service,
+    stored,
+    versions,
+    webhooks,
+)
 from api.routing import methods_of
 from api.settings import ApiSettings
 from ml.lifecycle.workspace import Workspace
@@ -76,6 +89,8 @@ def _routes(app: FastAPI, workspace: Workspace, settings: ApiSettings) -> None:
     for spec in specs:
         bulk.add_routes(app, spec)
     jobs.add_routes(app)
+    schedules.add_routes(app)
+    retraining.add_routes(app)
     webhooks.add_routes(app)
     keys.add_routes(app)
     admin.add_routes(app)

@@ -78,6 +78,10 @@ class MlSettings(BaseSettings):
         200, ge=0, description="Labels newly known since the last training that a retraining needs."
     )
 
+    schedule_min_minutes: int = Field(
+        5, ge=1, description="Minutes between two firings of a schedule, at the least."
+    )
+
     @field_validator("reasons")
     @classmethod
     def _reasons_form(cls, text: str) -> str:

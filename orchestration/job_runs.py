@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from ml.jobs.lease import LEASE, Lease, renewed
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs
+from warehouse.repositories import jobs, webhooks
 from warehouse.repositories.jobs import Job, LostJobError
 
 JOB, ATTEMPT = "sevenfold/job", "sevenfold/attempt"
@@ -28,13 +28,20 @@ ROWS = "dagster/partition_row_count"
 """Metadata of materialized assets that a job's result keeps."""
 
 
-def request_run(job: Job, dagster_job: str, day: date | None = None) -> dg.RunRequest:
+def request_run(
+    job: Job, dagster_job: str, day: date | None = None, run_key: str | None = None
+) -> dg.RunRequest:
     """Ask for the run of a claimed job; a later attempt is another run."""
     return dg.RunRequest(
-        run_key=f"{job.id}:{job.attempt}",
+        run_key=run_key or f"{job.id}:{job.attempt}",
         job_name=dagster_job,
         partition_key=day.isoformat() if day else None,
-        tags={JOB: job.id, ATTEMPT: str(job.attempt), "sevenfold/model": job.model},
+        tags={
+            JOB: job.id,
+            ATTEMPT: str(job.attempt),
+            "sevenfold/model": job.model,
+            "sevenfold/why": str(job.params.get("reason") or job.asked_by)[:60],
+        },
     )
 
 
@@ -102,3 +109,11 @@ def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> 
         error = None if lease.cancelled.is_set() else "Its run was stopped in Dagster."
     with suppress(LostJobError), writing(engine) as connection:
         jobs.finish(connection, job.id, job.attempt, state, utc_now(), error, seen.result or None)
+        if job.kind == "train" and state == "completed":
+            told = {
+                "job": job.id,
+                "model": job.model,
+                "version": seen.result.get("candidate"),
+                "promoted": seen.result.get("promoted", False),
+            }
+            webhooks.publish(connection, "retraining.completed", None, told)

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from assets.workspace import WorkspaceResource
+from ml.jobs.retraining import ask_by_policy
 from ml.lifecycle.retraining import retraining_due
 from ml.models import ModelSpec
 from orchestration.abandoned import end_abandoned
-from orchestration.intents import build_intents
+from orchestration.intents import CLAIM, build_intents
+from orchestration.job_runs import request_run
 from orchestration.jobs import JobDefinition, training_job_name
-from warehouse.database import reading
+from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import drift, scores
 
 
@@ -80,21 +82,27 @@ def _drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
 
 
 def _retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
-    """Retrain on stored drift or performance verdicts, after a cooldown and with new labels."""
+    """Retrain as the model's policy says: on stored verdicts, age or labels, after a cooldown."""
 
     @dg.sensor(
         name=f"{spec.name}_retraining",
         job_name=training_job_name(spec),
         minimum_interval_seconds=600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Retrains {spec.title} when its stored drift or performance verdicts say so.",
+        description=f"Retrains {spec.title} when its policy says so, by stored drift or performance"
+        " verdicts, its age or new labels.",
     )
     def retraining_sensor(
         context: dg.SensorEvaluationContext, workspace: WorkspaceResource
     ) -> dg.RunRequest | dg.SkipReason:
-        verdict = retraining_due(workspace.open(), spec)
+        opened = workspace.open()
+        verdict = retraining_due(opened, spec)
         if not verdict.due:
             return dg.SkipReason(verdict.reason)
-        return dg.RunRequest(run_key=verdict.key, tags={"sevenfold/why": verdict.reason[:60]})
+        with writing(opened.engine) as connection:
+            job = ask_by_policy(connection, spec, verdict, utc_now() + CLAIM)
+        if job is None:
+            return dg.SkipReason(f"{verdict.reason} A training was asked for already.")
+        return request_run(job, training_job_name(spec), run_key=verdict.key)
 
     return retraining_sensor

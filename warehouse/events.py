@@ -36,7 +36,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "retraining.awaiting_approval": Event(
         "A version passed its gate and waits for somebody to promote it.",
-        ("job", "model", "version"),
+        ("model", "version"),
     ),
     "drift.detected": Event(
         "A day's inputs drifted from those that the champion learned from.",

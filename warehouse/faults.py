@@ -11,6 +11,7 @@ POINTS = (
     "verdict",  # the data version is written, its verdicts are not; one transaction
     "artifact-files",  # what was learned lies in a draft folder
     "artifact-complete",  # the artifact is in place, its row is not
+    "promotion-open",  # a version is promoted, in an open transaction
     "score-write",  # decisions are made, nothing is written
     "job-claimed",  # a job is claimed, no run was asked for
     "schedules-fired",  # schedules made their jobs, the tick has not ended

@@ -19,7 +19,7 @@ from ml.methods.method import Comparison, Judged, Method, Value
 from ml.models import ModelSpec
 from ml.refusals import NoChampionError
 from warehouse.database import reading, writing
-from warehouse.repositories import drift, performance, scores, value
+from warehouse.repositories import drift, performance, scores, value, webhooks
 
 LIVE: Literal["live"] = "live"
 BACKTEST: Literal["backtest"] = "backtest"
@@ -74,6 +74,10 @@ def check_drift(
                 for row in rows
             ]
             drift.replace(connection, spec.name, day, artifact.version, found)
+            drifted = any(one.feature == drift.OVERALL and one.verdict == "drift" for one in found)
+            if drifted and day == max(checked):
+                told = {"model": spec.name, "as_of": day, "version": artifact.version}
+                webhooks.publish(connection, "drift.detected", None, told)
     return checked
 
 

@@ -17,13 +17,14 @@ from ml.artifacts import FITTED, DamagedArtifactError
 from ml.estimators.tabular import ColumnMismatchError
 from ml.gate import GateVerdict, judge_candidate, why_not
 from ml.lifecycle.card import model_card
+from ml.lifecycle.retraining import policy_of
 from ml.lifecycle.workspace import Workspace, schema_hash
 from ml.methods.method import Comparison, Judged
 from ml.models import ModelSpec
 from ml.refusals import OtherFormatError
 from warehouse.database import writing
 from warehouse.faults import reach
-from warehouse.repositories import models
+from warehouse.repositories import models, webhooks
 from warehouse.settings import PROJECT
 from warehouse.snapshot import Snapshot
 
@@ -129,7 +130,10 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
 
 
 def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promotion:
-    """Promote the newest candidate where it passed the gate and is not champion already."""
+    """Promote the newest candidate where it passed the gate and is not champion already.
+
+    Where the model's policy wants a person's approval, it waits for that.
+    """
     with writing(workspace.engine) as connection:
         champion = models.champion(connection, spec.name)
         current = champion.version if champion else None
@@ -141,7 +145,17 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
         if not newest.gate["passed"]:
             return Promotion(current, False, f"{why_not(newest.version, newest.gate)}.")
         reasons = "; ".join(newest.gate["reasons"])
+        if policy_of(connection, workspace, spec).promotion == "approval":
+            told = {"model": spec.name, "version": newest.version}
+            webhooks.publish(connection, "retraining.awaiting_approval", None, told)
+            return Promotion(
+                current,
+                False,
+                f"{newest.version} passed its gate and waits for approval: `sevenfold models"
+                f" promote {spec.route} {newest.version}` makes it champion.",
+            )
         models.promote(connection, spec.name, newest.version, reasons, by, at=workspace.clock())
+        reach("promotion-open")
     return Promotion(newest.version, True, f"{newest.version} is champion: {reasons}.")
 
 

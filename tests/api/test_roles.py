@@ -29,7 +29,7 @@ ENDPOINTS = [
 
 def spelled_out(path: str) -> list[str]:
     """A documented path for each model; one that takes any model's name stays as it is."""
-    if "{model}" in path and path != "/api/models/{model}":
+    if "{model}" in path and not path.startswith(("/api/models/", "/api/admin/")):
         return [path.replace("{model}", model) for model in MODELS]
     return [path]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from ml.lifecycle.retraining import retraining_due
+from ml.lifecycle.retraining import policy_of, retraining_due
 from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
@@ -16,8 +18,8 @@ from orchestration.resources import resources
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST
-from warehouse.database import writing
-from warehouse.repositories import drift, performance
+from warehouse.database import utc_now, writing
+from warehouse.repositories import drift, jobs, performance, policies
 
 LATER = LAST + timedelta(days=60)
 
@@ -103,22 +105,65 @@ def test_the_drift_sensor_waits_for_the_first_scores(life: Life) -> None:
 
 
 def test_nothing_is_retrained_without_a_verdict_that_asks_for_it(scored: Workspace) -> None:
-    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+    assert tick(scored, "retraining") == "Nothing in its policy asks to retrain Repeat orders."
     say_drift(scored, LATER, "ok")
     say_worse(scored, "backtest")
-    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+    assert tick(scored, "retraining") == "Nothing in its policy asks to retrain Repeat orders."
 
 
 def test_a_drift_verdict_starts_one_run_for_each_cause(scored: Workspace) -> None:
     say_drift(scored, LATER)
-    first, again = tick(scored, "retraining"), tick(scored, "retraining")
-    assert isinstance(first, dg.RunRequest)
-    assert isinstance(again, dg.RunRequest)
+    request, again = tick(scored, "retraining"), tick(scored, "retraining")
+    assert isinstance(request, dg.RunRequest)
     champion = scored.champion(EIGHTH)
     assert champion is not None
-    assert first.run_key == f"repeat_orders:{champion.version}:drift on {LATER}"
-    assert again.run_key == first.run_key
-    assert first.tags["sevenfold/why"] == f"drift on {LATER}; 80 new labels."
+    assert request.run_key == f"repeat_orders:{champion.version}:drift on {LATER}"
+    said = f"drift on {LATER}; 80 new labels."
+    assert request.tags["sevenfold/why"] == said
+    assert again == f"{said} A training was asked for already."
+    with writing(scored.engine) as connection:
+        job = jobs.get(connection, request.tags["sevenfold/job"])
+        assert job is not None
+        assert (job.kind, job.state, job.params["reason"]) == ("train", "queued", said)
+        jobs.refuse(connection, job, utc_now(), "it failed")
+    assert tick(scored, "retraining") == again, "what failed would fail again"
+
+
+def set_policy(workspace: Workspace, **changes: Any) -> None:
+    with writing(workspace.engine) as connection:
+        policy = replace(policy_of(connection, workspace, EIGHTH), **changes)
+        policies.put(connection, policy)
+
+
+def test_a_policy_may_look_away_from_verdicts(scored: Workspace) -> None:
+    set_policy(scored, on_drift=False)
+    say_drift(scored, LATER)
+    assert tick(scored, "retraining") == "Nothing in its policy asks to retrain Repeat orders."
+    say_worse(scored)
+    assert isinstance(tick(scored, "retraining"), dg.RunRequest)
+    set_policy(scored, on_performance=False)
+    assert tick(scored, "retraining") == "Nothing in its policy asks to retrain Repeat orders."
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_age_days": 60}, "the champion is 60 days old; 80 new labels."),
+        ({"new_labels": 80}, "80 labels or more are new; 80 new labels."),
+        ({"max_age_days": 61}, "Nothing in its policy asks to retrain Repeat orders."),
+        ({"new_labels": 81}, "Nothing in its policy asks to retrain Repeat orders."),
+        (
+            {"max_age_days": 60, "min_new_labels": 81},
+            "the champion is 60 days old, but only 80 labels are new; 81 are needed.",
+        ),
+    ],
+)
+def test_a_policy_may_ask_for_age_or_new_labels(
+    scored: Workspace, changes: dict[str, Any], said: str
+) -> None:
+    set_policy(scored, **changes)
+    asked = tick(scored, "retraining")
+    assert (asked.tags["sevenfold/why"] if isinstance(asked, dg.RunRequest) else asked) == said
 
 
 def test_decisions_worse_than_the_baseline_start_a_training(scored: Workspace) -> None:
@@ -130,7 +175,7 @@ def test_decisions_worse_than_the_baseline_start_a_training(scored: Workspace) -
 
 def test_drift_of_an_earlier_champion_is_no_cause(scored: Workspace) -> None:
     say_drift(scored, LATER, version="repeat_orders-19990101-0000000000")
-    assert tick(scored, "retraining") == "No stored verdict asks to retrain Repeat orders."
+    assert tick(scored, "retraining") == "Nothing in its policy asks to retrain Repeat orders."
 
 
 def test_a_training_cools_down(life: Life, scored: Workspace) -> None:

@@ -98,8 +98,12 @@ def create(
     params: Mapping[str, Any],
     job_id: str | None = None,
     size: int | None = None,
+    claimed_until: datetime | None = None,
 ) -> Job:
-    """Queue a job; ``size`` is that of its file in bytes."""
+    """Queue a job; ``size`` is that of its file in bytes.
+
+    With ``claimed_until`` it is claimed as it is made, by whoever asks for its run now.
+    """
     job = Job(
         id=job_id or new_id(),
         kind=kind,
@@ -109,6 +113,8 @@ def create(
         state="queued",
         params=dict(params),
         created_at=utc_now(),
+        attempt=0 if claimed_until is None else 1,
+        lease_until=claimed_until,
         bytes=size,
     )
     connection.execute(insert(jobs).values(**values(job)))
@@ -148,6 +154,19 @@ def page(
         at, job_id = after
         query = query.where(or_(_T.created_at < at, and_(_T.created_at == at, _T.id < job_id)))
     return _fetch(connection, query)
+
+
+def under_way(connection: Connection, kind: Kind, model: str) -> Job | None:
+    """A job of that kind and model that has not ended; None where there is none."""
+    query = select(jobs).where(_T.kind == kind, _T.state.in_(ACTIVE), _T.model == model).limit(1)
+    return next(iter(_fetch(connection, query)), None)
+
+
+def asked_for(connection: Connection, kind: Kind, asked_by: str) -> Job | None:
+    """The newest job of that kind that was asked for so; None where there is none."""
+    query = select(jobs).where(_T.kind == kind, _T.asked_by == asked_by)
+    query = query.order_by(_T.created_at.desc()).limit(1)
+    return next(iter(_fetch(connection, query)), None)
 
 
 def claim(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Text,
+    any_,
+    cast,
+    func,
+    literal,
+    select,
+)
 
-from warehouse.repositories.rows import MOST_PARAMETERS, record
+from warehouse.database import is_postgres
+from warehouse.repositories.rows import record
 from warehouse.tables import online_features
 
 
@@ -106,12 +118,22 @@ def texts(connection: Connection, model: str, entities: Collection[str]) -> dict
     columns = (table.as_of, table.data_version, table.schema_hash)
     query = select(table.entity, *columns, cast(table.features, Text).label("features"))
     wanted = sorted(name for name in entities if "\0" not in name)
-    found: dict[str, OnlineText] = {}
-    for start in range(0, len(wanted), MOST_PARAMETERS):
-        some = wanted[start : start + MOST_PARAMETERS]
-        rows = connection.execute(query.where(table.model == model, table.entity.in_(some)))
-        found |= {row["entity"]: record(OnlineText, row) for row in rows.mappings()}
-    return found
+    rows = connection.execute(query.where(table.model == model, _among(connection, wanted)))
+    return {
+        entity: OnlineText(as_of, data_version, schema_hash, features)
+        for entity, as_of, data_version, schema_hash, features in rows
+    }
+
+
+def _among(connection: Connection, names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an entity is one of these, which are one parameter however many they are.
+
+    A parameter each would take longer to be put into the statement than the look-up takes.
+    """
+    if is_postgres(connection):
+        return online_features.c.entity == any_(literal(list(names), ARRAY(Text)))
+    each = func.json_each(json.dumps(list(names))).table_valued("value")
+    return online_features.c.entity.in_(select(each.c.value))
 
 
 def get(connection: Connection, model: str, entities: Sequence[str]) -> dict[str, OnlineFeatures]:

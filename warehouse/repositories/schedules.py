@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from warehouse.control_tables import jobs as jobs_table
 from warehouse.control_tables import schedule_runs, schedules
 from warehouse.cron import newest_until, next_after
-from warehouse.repositories import jobs
+from warehouse.repositories import jobs, webhooks
 from warehouse.repositories.rows import record, values
 
 Action = Literal["bulk", "score", "train"]
@@ -185,9 +196,12 @@ def run_by_hand(
 
 
 def runs(
-    connection: Connection, schedule_id: str, limit: int, before: datetime | None = None
+    connection: Connection,
+    schedule_id: str,
+    limit: int,
+    after: tuple[datetime, bool] | None = None,
 ) -> list[ScheduleRun]:
-    """What became of its times, newest first, of those due before ``before``."""
+    """What became of its times, newest first, behind the ``(due_at, by_hand)`` of a last one."""
     query = (
         select(schedule_runs, jobs_table.c.state.label("job_state"), jobs_table.c.run_id)
         .outerjoin(jobs_table, jobs_table.c.id == _R.job)
@@ -195,8 +209,9 @@ def runs(
         .order_by(_R.due_at.desc(), _R.by_hand.desc())
         .limit(limit)
     )
-    if before is not None:
-        query = query.where(_R.due_at < before)
+    if after is not None:
+        due_at, by_hand = after
+        query = query.where(tuple_(_R.due_at, _R.by_hand) < tuple_(due_at, by_hand))
     return [record(ScheduleRun, row) for row in connection.execute(query).mappings()]
 
 
@@ -248,7 +263,18 @@ def _told(
     job: str | None = None,
     by_hand: bool = False,
 ) -> ScheduleRun:
-    run = ScheduleRun(schedule.id, due_at, by_hand, now, outcome, detail, job)
+    run = ScheduleRun(
+        schedule.id, due_at, by_hand, now, outcome, detail, job, "queued" if job else None
+    )
+    if outcome == "missed":
+        told = {
+            "schedule": schedule.id,
+            "name": schedule.name,
+            "model": schedule.model,
+            "action": schedule.action,
+            "due_at": due_at,
+        }
+        webhooks.publish(connection, "schedule.missed", None, told, now)
     row = {column.name: getattr(run, column.name) for column in schedule_runs.c}
     connection.execute(insert(schedule_runs).values(**row))
     return run
