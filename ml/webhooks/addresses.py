@@ -24,8 +24,8 @@ _SPECIAL_4 = {
 _SPECIAL_6 = {
     "an unspecified": ("::/128",),
     "a loopback": ("::1/128",),
-    "a private": ("fc00::/7",),
-    "a link-local": ("fe80::/10", "fec0::/10"),
+    "a private": ("fc00::/7", "fec0::/10"),
+    "a link-local": ("fe80::/10",),
     "a multicast": ("ff00::/8",),
     "a tunnel's": ("2001::/32", "2002::/16"),  # Teredo, 6to4
     "a reserved": ("2001::/23", "2001:db8::/32", "3fff::/20"),

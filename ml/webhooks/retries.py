@@ -57,6 +57,6 @@ def _asked(retry_after: str | None, now: datetime) -> timedelta:
         return timedelta(seconds=min(int(text[:12]), 10**9))
     try:
         until = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return timedelta(0)
     return until.replace(tzinfo=until.tzinfo or UTC) - now
