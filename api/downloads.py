@@ -107,7 +107,7 @@ class Download:
             if process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                await process.communicate()  # to the pipe's end, which else stays open
         finally:
             if place is not None:
                 place.release()

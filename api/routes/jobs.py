@@ -1,4 +1,4 @@
-"""Background jobs: the caller's own, listed, shown, cancelled, and their results; admins see all."""
+"""Background jobs: the caller's own listed, shown and cancelled, their results; and everybody's."""
 
 from __future__ import annotations
 

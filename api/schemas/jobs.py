@@ -36,7 +36,11 @@ EXAMPLE: dict[str, Any] = {
         "results": "/api/jobs/job_5f0c2a9e1b7d4c3a8e6f1d20/results",
     },
 }
-FAULT: dict[str, Any] = {"line": 17, "code": "invalid_row", "detail": "client_id: Input should be a valid string"}
+FAULT: dict[str, Any] = {
+    "line": 17,
+    "code": "query_not_answerable",
+    "detail": "client_id: client 'C9' has no stored features on 2026-06-30",
+}
 
 
 class Job(BaseModel):
