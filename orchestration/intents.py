@@ -18,15 +18,21 @@ from assets.workspace import WorkspaceResource
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from ml.refusals import NotAvailableError, Refusal
-from orchestration.job_runs import request_run
+from orchestration.job_runs import JOB, request_run
 from orchestration.jobs import BULK, JobDefinition, daily_job_name, training_job_name
-from warehouse.database import utc_now, writing
+from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
 from warehouse.repositories import jobs, schedules
 from warehouse.repositories.jobs import Job
 
 CLAIM = timedelta(minutes=10)
-"""How long a claimed job may wait for its run; after it another run is asked for."""
+"""After which another run is asked for where Dagster has none for a claimed job."""
+TO_COME = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 # Dagster copies a sensor of several jobs with its owners, a beta parameter, though it has none.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDef", dg.BetaWarning)
@@ -74,9 +80,13 @@ def _job_sensor(
     def job_sensor(
         context: dg.SensorEvaluationContext, workspace: WorkspaceResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        opened = workspace.open()
+        opened, now = workspace.open(), utc_now()
+        with reading(opened.engine) as connection:
+            overdue = jobs.overdue(connection, kind, now)
+        waiting = [job for job in overdue if _has_run(context.instance, job)]
         with writing(opened.engine) as connection:
-            claimed = jobs.claim(connection, kind, utc_now(), CLAIM)
+            jobs.prolong(connection, waiting, now + CLAIM)
+            claimed = jobs.claim(connection, kind, now, CLAIM)
         reach("job-claimed")
         requests, refused = _requests(opened, by_name, claimed, asks)
         if requests:
@@ -84,6 +94,12 @@ def _job_sensor(
         return dg.SkipReason("; ".join(refused) or "No job waits.")
 
     return job_sensor
+
+
+def _has_run(instance: dg.DagsterInstance, job: Job) -> bool:
+    """Whether a run that was asked for is still to do the job: many may wait for their turn."""
+    asked = dg.RunsFilter(tags={JOB: job.id}, statuses=TO_COME)
+    return instance.get_runs_count(asked) > 0
 
 
 def _requests(
@@ -108,7 +124,7 @@ def _answering(_: Workspace, _spec: ModelSpec, job: Job) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{job.id}:{job.attempt}",
         run_config=dg.RunConfig(ops={"answer_file": BulkFile(job_id=job.id, attempt=job.attempt)}),
-        tags={"sevenfold/job": job.id, "sevenfold/model": job.model},
+        tags={JOB: job.id, "sevenfold/model": job.model},
     )
 
 

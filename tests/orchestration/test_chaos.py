@@ -133,7 +133,12 @@ def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("SEVENFOLD_HOME", str(workspace.settings.home))
     monkeypatch.setenv("SEVENFOLD_SOURCE", workspace.settings.source)
     monkeypatch.setenv("DAGSTER_HOME", "")
-    prepare_dagster_home(workspace.settings)
+    settings = prepare_dagster_home(workspace.settings) / "dagster.yaml"
+    settings.write_text(
+        settings.read_text()
+        .replace("start_timeout_seconds: 120", "start_timeout_seconds: 20")
+        .replace("poll_interval_seconds: 30", "poll_interval_seconds: 5")
+    )
     made = Site(workspace, tmp_path)
     made.start()
     yield made

@@ -160,6 +160,27 @@ def test_a_run_that_was_killed_is_done_by_another(
         assert len(models.log(connection, EIGHTH.name)) == 1
 
 
+def test_a_job_whose_run_waits_in_dagsters_queue_is_not_asked_for_again(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each claim would make the run before it worthless, and a long queue would never move."""
+    asked = dagster.ask("train")
+    [request] = dagster.tick("train_jobs")
+    waiting = dagster.instance.create_run_for_job(
+        dagster.definitions.resolve_job_def(str(request.job_name)),
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.QUEUED,
+    )
+    later = utc_now() + 2 * CLAIM
+    monkeypatch.setattr("orchestration.intents.utc_now", lambda: later)
+    assert dagster.tick("train_jobs") == []
+    assert dagster.job(asked).attempt == 1
+    dagster.instance.report_run_canceled(waiting)
+    later = later + 2 * CLAIM
+    [again] = dagster.tick("train_jobs")
+    assert again.tags["sevenfold/attempt"] == "2"
+
+
 def test_cancelling_stops_the_run(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:
     train(dagster.workspace, EIGHTH, "run-1")
     promote_if_passed(dagster.workspace, EIGHTH, "me")

@@ -293,3 +293,19 @@ def test_whatever_comes_when_no_chunk_counts_twice_and_an_end_is_final(
     desk(jobs.cancel, job_id, now)
     desk.claimed(now + 9 * LEASE)
     assert desk.get(job_id).state in jobs.FINAL, "so that the next example claims its own"
+
+
+def test_a_claim_goes_on_where_its_run_waits_for_its_turn(desk: Desk) -> None:
+    waits, forgotten = desk.ask(), desk.ask()
+    first = {job.id: job.attempt for job in desk.claimed()}
+    assert desk(jobs.overdue, "bulk", NOW) == []
+    overdue = desk(jobs.overdue, "bulk", LATER)
+    assert {job.id for job in overdue} == {waits, forgotten}
+    desk(jobs.prolong, [job for job in overdue if job.id == waits], LATER + LEASE)
+    [again] = desk.claimed(LATER)
+    assert again.id == forgotten
+    assert (desk.get(waits).attempt, again.attempt) == (first[waits], first[forgotten] + 1)
+    begun: Job = desk(jobs.start, waits, first[waits], "run-1", LATER, LEASE)
+    assert begun.state == "running"
+    desk(jobs.prolong, [desk.get(waits)], LATER + 9 * LEASE)
+    assert desk.get(waits).lease_until == LATER + LEASE, "a run that began has its own lease"

@@ -169,14 +169,28 @@ def asked_for(connection: Connection, kind: Kind, asked_by: str) -> Job | None:
     return next(iter(_fetch(connection, query)), None)
 
 
+def overdue(connection: Connection, kind: Kind, now: datetime, limit: int = 100) -> list[Job]:
+    """Claimed jobs whose run has not begun before their claim ended, oldest first."""
+    query = select(jobs).where(_T.kind == kind, _T.state == "queued", _T.lease_until <= now)
+    return _fetch(connection, query.order_by(_T.created_at, _T.id).limit(limit))
+
+
+def prolong(connection: Connection, overdue: Sequence[Job], until: datetime) -> None:
+    """Let the claims of these jobs go on: their runs wait for their turn."""
+    for job in overdue:
+        ours = [_T.id == job.id, _T.attempt == job.attempt, _T.state == "queued"]
+        _changed(connection, ours, {"lease_until": until})
+
+
 def claim(
     connection: Connection, kind: Kind, now: datetime, lease: timedelta, limit: int = 10
 ) -> list[Job]:
     """Take jobs that wait, oldest first, and those whose run has died; each is ours for ``lease``.
 
-    A claim whose run waits in a queue for longer than the lease is taken again, which does no harm.
-    A job whose run died ``MOST_STARTS`` times has failed; one that was being cancelled as its run
-    died is cancelled.
+    A claim that ended is taken again: whoever knows that its run still waits for its turn must
+    ``prolong`` it first, else that run comes too late for the job it was asked for. A job whose
+    run died ``MOST_STARTS`` times has failed; one that was being cancelled as its run died is
+    cancelled.
     """
     left = or_(
         and_(_T.state == "queued", or_(_T.lease_until.is_(None), _T.lease_until <= now)),
