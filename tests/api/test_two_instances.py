@@ -21,7 +21,7 @@ from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from tests.api.conftest import bearing, key_maker
-from tests.api.test_champions import second_version, serves
+from tests.api.test_champions import QUERY, second_version, serves
 from tests.api.test_decisions import problem
 from tests.http_server import serving
 from tests.lifecycle.conftest import Life
@@ -135,6 +135,7 @@ def test_a_job_sent_to_one_is_cancelled_on_the_other_while_it_runs(
 
 def test_a_promotion_on_one_serves_on_the_other(instances: Pair, workspace: Workspace) -> None:
     one, other = instances
+    before = other.post("/api/repeat-orders", json=QUERY).json()
     first, second = serves(other), second_version(workspace)
     assert first != second
     why = {"version": second, "reason": "checked"}
@@ -145,3 +146,4 @@ def test_a_promotion_on_one_serves_on_the_other(instances: Pair, workspace: Work
     back = other.post("/api/admin/models/repeat-orders/rollback", json={"reason": "no"}).json()
     assert back["version"] == first
     soon(lambda: serves(one) == first)
+    assert one.post("/api/repeat-orders", json=QUERY).json() == before, "to the last bit"

@@ -111,6 +111,16 @@ class Attack:
         if "{key_id}" in operation.path:
             made = self.client.post("/api/admin/keys", json={"owner": "attack", "role": "read"})
             found["key_id"] = made.json()["id"]
+        if "{schedule_id}" in operation.path:
+            asked = {"model": "churn", "action": "score", "cron": "0 6 * * *"}
+            found["schedule_id"] = self.client.post("/api/admin/schedule", json=asked).json()["id"]
+        if "/retrain/{job_id}" in operation.path:
+            asked = {"model": "demand", "reason": "the attack"}
+            found["job_id"] = self.client.post("/api/admin/retrain", json=asked).json()["id"]
+        elif "{job_id}" in operation.path:
+            made = self.client.post("/api/churn/bulk", params={"all": "true"})
+            found["job_id"] = made.json()["id"]
+            self.client.delete(f"/api/jobs/{found['job_id']}")  # so that it has results
         if "{entity}" in operation.path:
             described = self.document["paths"][operation.path]["get"]["summary"]
             page = self.client.get(operation.path.removesuffix("/{entity}"), params={"limit": 1})
@@ -120,7 +130,7 @@ class Attack:
     def _examples(self, operation: APIOperation) -> Iterator[Any]:
         """The documented bodies, alone or all in a batch."""
         body = self.document["paths"][operation.path][operation.method].get("requestBody")
-        if body is None:
+        if body is None or "application/json" not in body["content"]:
             return
         schema = self._resolved(body["content"]["application/json"]["schema"])
         if operation.path.endswith("/batch"):
