@@ -16,6 +16,7 @@ from assets.training import build_training
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
 from orchestration.executor import watched
+from orchestration.housekeeping import housekeeping_job, housekeeping_schedule
 from orchestration.jobs import JobDefinition, bulk_job, daily_job, ingest_job, training_job
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
@@ -42,13 +43,13 @@ def build_definitions(
         assets += build_scores(spec, partitions)
         assets += build_drift(spec, partitions)
         assets += build_performance(spec, partitions)
-    jobs: list[JobDefinition] = [ingest_job(), bulk_job()]
+    jobs: list[JobDefinition] = [ingest_job(), bulk_job(), housekeeping_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
-        schedules=build_schedules(specs, timezone),
+        schedules=[*build_schedules(specs, timezone), housekeeping_schedule(timezone)],
         sensors=build_sensors(specs, {job.name: job for job in jobs}),
         resources=resources(workspace),
         executor=watched(dg.multi_or_in_process_executor),

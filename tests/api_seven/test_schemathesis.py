@@ -32,7 +32,8 @@ ALWAYS = CHECKS.get_by_names(
         "response_headers_conformance",
     ]
 )
-# A batch is answered in place: an item that is refused is no reason to refuse the others.
+# A batch is answered in place, and a file by a job: an item or row that is refused is no reason to
+# refuse the others.
 OF_ONE = [*ALWAYS, *CHECKS.get_by_names(["negative_data_rejection"])]
 
 
@@ -91,7 +92,7 @@ class Attack:
         answer = case.call(session=self.session, headers=headers, timeout=60)
         self.sent += 1
         self.statuses[operation.label][answer.status_code] += 1
-        checks = ALWAYS if operation.path.endswith("/batch") else OF_ONE
+        checks = ALWAYS if operation.path.endswith(("/batch", "/bulk")) else OF_ONE
         try:
             case.validate_response(answer, checks=checks)
         except FailureGroup as group:

@@ -1,0 +1,16 @@
+"""What is put in order once a day."""
+
+import dagster as dg
+
+from assets.workspace import WorkspaceResource
+
+
+@dg.op(description="Remove files of jobs that ended long ago, and what belongs to no job.")
+def remove_old_files(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> None:
+    """The jobs are marked as expired; ``SEVENFOLD_JOB_DAYS`` says how long files are kept."""
+    from ml.jobs.expiry import expire_files
+
+    gone = expire_files(workspace.open())
+    context.log.info(
+        f"{gone.jobs:,} jobs expired; {gone.leftovers:,} files or folders belonged to no job"
+    )
