@@ -19,6 +19,11 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+def asked_by(request: Request) -> str:
+    """Which key asks, as a job names it."""
+    return f"key:{caller_of(request).key_id}"
+
+
 def note(
     connection: Connection, request: Request, action: str, subject: str, details: dict[str, Any]
 ) -> None:

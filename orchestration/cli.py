@@ -18,6 +18,8 @@ from orchestration.commands import (
     models,
     pipeline,
     results,
+    retrain,
+    schedules,
     webhooks,
 )
 from orchestration.commands.output import fail
@@ -30,12 +32,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (pipeline, data, models, results, jobs, keys, webhooks, house):
+for group in (pipeline, data, models, results, jobs, schedules, retrain, keys, webhooks, house):
     group.register(app)
 
+RAISING = (data, models, jobs, schedules, retrain, keys, webhooks)
 MENDABLE = (
     *(Refusal, UnknownModelError),
-    *(error for group in (data, models, jobs, keys, webhooks) for error in group.MENDABLE),
+    *(error for group in RAISING for error in group.MENDABLE),
 )
 
 

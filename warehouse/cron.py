@@ -2,7 +2,8 @@
 
 Around a change of clocks a job at a fixed time runs once: one whose time is skipped in spring runs
 when the clock has moved, one whose time comes twice in autumn runs the first time. One with a
-star for minute or hour (``*/15 * * * *``) keeps its distance in real time.
+star for minute or hour follows the clock: what is skipped does not run, what comes twice runs
+twice, so that ``*/15 * * * *`` keeps its distance in real time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from api.auditing import caller_of
+from api.auditing import asked_by, caller_of
 from api.bulk_body import MULTIPART, received
 from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, answered_before, once
@@ -115,7 +115,7 @@ async def _file(
                 sent.gzipped,
                 reasons,
                 owner,
-                _asked_by(request),
+                asked_by(request),
             )
             made = True
             return _made(having, job)
@@ -154,7 +154,7 @@ async def _all(
     def make(connection: Connection) -> Made:
         with _refusals():
             job_quotas.admit(connection, owner, _quota(having))
-            job = queue_all(connection, spec, reasons, owner, _asked_by(request))
+            job = queue_all(connection, spec, reasons, owner, asked_by(request))
         return _made(having, job)
 
     answer: Response = await having.write(lambda: once(request, _alike("all", None, reasons), make))
@@ -197,10 +197,6 @@ def _refusals() -> Iterator[None]:
 
 def _quota(having: Services) -> Quota:
     return Quota(having.settings.api_owner_jobs, having.settings.api_owner_bytes)
-
-
-def _asked_by(request: Request) -> str:
-    return f"key:{caller_of(request).key_id}"
 
 
 def _alike(what: str, form: Form | None, reasons: bool) -> bytes:

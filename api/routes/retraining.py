@@ -9,7 +9,7 @@ from fastapi import Body, FastAPI, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from api.auditing import caller_of, note
+from api.auditing import asked_by, caller_of, note
 from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, once
 from api.problems import Problem, refused
@@ -22,7 +22,6 @@ from api.schemas.retraining import (
     PROMOTION,
     Candidate,
     Policy,
-    PolicyRequest,
     Promoted,
     PromoteRequest,
     Retraining,
@@ -32,11 +31,14 @@ from api.schemas.retraining import (
 from ml.artifacts import DamagedArtifactError
 from ml.jobs import retraining
 from ml.jobs.retraining import TrainingUnderWayError
+from ml.lifecycle import policies, promotion
+from ml.lifecycle.policies import PolicyRequest
+from ml.lifecycle.promotion import AlreadyChampionError
 from ml.lifecycle.retraining import policy_of
 from ml.models import ModelSpec, UnknownModelError
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs, models, policies
-from warehouse.repositories.models import NothingToRollBackError
+from warehouse.repositories import jobs, models
+from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
 from warehouse.repositories.policies import RetrainPolicy
 
 PATH = "/api/admin/retrain"
@@ -117,10 +119,9 @@ async def ask(
         raise refused("model", str(error)) from None
 
     def make(connection: Connection) -> Made:
-        caller = caller_of(request)
-        asked_by = f"key:{caller.key_id}"
+        owner = caller_of(request).owner
         try:
-            job = retraining.ask(connection, spec, body.reason, caller.owner, asked_by)
+            job = retraining.ask(connection, spec, body.reason, owner, asked_by(request))
         except TrainingUnderWayError as busy:
             raise Problem(409, "training_under_way", f"{busy}.") from busy
         note(connection, request, "retrain.ask", job.id, {"model": spec.name})
@@ -152,18 +153,15 @@ async def put_policy(
     """It holds from the sensor's next tick on."""
     having = services(request)
     spec = spec_of(request, model)
-    fields = body.model_dump()
-    policy = RetrainPolicy(
-        spec.name, **fields, changed_by=caller_of(request).owner, changed_at=utc_now()
-    )
+    by = caller_of(request).owner
 
-    def work() -> None:
+    def work() -> RetrainPolicy:
         with writing(having.workspace.engine) as connection:
-            policies.put(connection, policy)
-            note(connection, request, "retrain.policy", spec.name, fields)
+            policy = policies.put(connection, spec, body, by, utc_now())
+            note(connection, request, "retrain.policy", spec.name, body.model_dump())
+        return policy
 
-    await having.write(work)
-    return Policy(**asdict(policy))
+    return Policy(**asdict(await having.write(work)))
 
 
 async def promote(
@@ -175,12 +173,11 @@ async def promote(
     await having.artifacts.run(_require_intact, having, spec, body.version)
 
     def make(connection: Connection) -> Made:
-        champion = models.champion(connection, spec.name)
-        if champion is not None and champion.version == body.version:
-            said = f"{body.version} is champion of {spec.title} already."
-            raise Problem(409, "already_champion", said)
         by = caller_of(request).owner
-        entry = models.promote(connection, spec.name, body.version, body.reason, by)
+        try:
+            entry = promotion.promote(connection, spec, body.version, body.reason, by)
+        except AlreadyChampionError as error:
+            raise Problem(409, "already_champion", f"{error}.") from error
         told = {"version": entry.version, "reason": body.reason}
         note(connection, request, "model.promote", spec.name, told)
         return Made(_logged(entry), 200)
@@ -211,12 +208,10 @@ async def _decide(request: Request, body: Any, make: Any) -> Response:
 
 def _require_intact(having: Services, spec: ModelSpec, version: str) -> None:
     """Problem where the model has no such version, or where its files are not those written."""
-    with reading(having.workspace.engine) as connection:
-        known = models.get(connection, version)
-    if known is None or known.model != spec.name:
-        raise Problem(404, "unknown_version", f"{spec.title} has no version {version!r}.")
     try:
-        having.workspace.artifacts.open(spec.name, version)
+        promotion.require_intact(having.workspace, spec, version)
+    except UnknownVersionError as error:
+        raise Problem(404, "unknown_version", f"{error}.") from error
     except DamagedArtifactError as error:
         said = f"The files of {version} are not those that were written."
         raise Problem(409, "artifact_damaged", said) from error
@@ -227,22 +222,7 @@ def _logged(entry: models.Promotion) -> Promoted:
 
 
 def _shown(having: Services, job: jobs.Job, trained: retraining.Trained | None) -> Retraining:
-    candidate = None
-    if trained is not None:
-        version = trained.version
-        candidate = Candidate(
-            version=version.version,
-            status=version.status,
-            known_through=version.known_through,
-            metrics=dict(version.metrics),
-            baseline_metrics=dict(version.baseline),
-            champion_metrics=(
-                None if version.champion_metrics is None else dict(version.champion_metrics)
-            ),
-            gate=dict(version.gate),
-            promoted=trained.promoted,
-            waits_for_approval=trained.waits,
-        )
+    candidate = None if trained is None else Candidate(**trained.shown())
     fields = shown(having, job).model_dump()
     fields["links"] = {"self": f"{PATH}/{job.id}"}
     return Retraining(**fields, reason=job.params.get("reason"), candidate=candidate)

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from api import cursors
-from api.auditing import caller_of, note
+from api.auditing import asked_by, caller_of, note
 from api.dependencies import services
 from api.idempotency import PARAMETER, Made, once
 from api.problems import Problem, refused
@@ -172,9 +172,8 @@ async def run_now(request: Request, schedule_id: str) -> Response:
 
     def make(connection: Connection) -> Made:
         schedule = _there(connection, schedule_id)
-        asked_by = caller_of(request).owner
         try:
-            run = repository.run_by_hand(connection, schedule, asked_by, utc_now())
+            run = repository.run_by_hand(connection, schedule, asked_by(request), utc_now())
         except UnderWayError as busy:
             said = f"{busy}: wait for it, or cancel it."
             raise Problem(409, "schedule_under_way", said) from busy

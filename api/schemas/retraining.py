@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas.jobs import EXAMPLE as JOB
 from api.schemas.jobs import Job
 from ml.jobs.scheduling import Text
-from warehouse.repositories.policies import Promotion
+from ml.lifecycle.policies import PolicyRequest
 
 ASKED: dict[str, Any] = {"model": "churn", "reason": "the new segment since May"}
 POLICY: dict[str, Any] = {
@@ -86,24 +86,6 @@ class Retraining(Job):
 
     reason: str | None = Field(description="Why it was asked for.")
     candidate: Candidate | None = Field(description="Null until there is one.")
-
-
-class PolicyRequest(_Asked):
-    """When a model is retrained by itself: any trigger is enough."""
-
-    on_drift: bool = Field(True, description="When a day's inputs drifted.")
-    on_performance: bool = Field(True, description="When it is worse than its baseline.")
-    max_age_days: int | None = Field(None, ge=1, le=3650, description="When it is as old as that.")
-    new_labels: int | None = Field(
-        None, ge=1, le=10**12, description="When so many labels are newly known."
-    )
-    cooldown_days: int = Field(7, ge=0, le=3650, description="Not sooner after the last training.")
-    min_new_labels: int = Field(200, ge=0, le=10**12, description="Not with fewer new labels.")
-    promotion: Promotion = Field(
-        "automatic",
-        description="Whether a candidate that passes its gate serves at once, or waits for"
-        " somebody's approval: then POST …/promote.",
-    )
 
 
 class Policy(PolicyRequest):

@@ -53,6 +53,9 @@ class Model(BaseModel):
     reason: str | None
     champion: str | None
     known_through: datetime.date | None
+    waiting: str | None = Field(
+        description="The newest version, where it passed its gate and waits for approval."
+    )
     metric: str
     metrics: Metrics | None
     baseline_metrics: Metrics | None

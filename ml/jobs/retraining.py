@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -33,6 +34,21 @@ class Trained:
     version: ModelVersion
     promoted: bool
     waits: bool
+
+    def shown(self) -> dict[str, Any]:
+        """The version, how it compared on the same later data, and what became of it."""
+        champion = self.version.champion_metrics
+        return {
+            "version": self.version.version,
+            "status": self.version.status,
+            "known_through": self.version.known_through,
+            "metrics": dict(self.version.metrics),
+            "baseline_metrics": dict(self.version.baseline),
+            "champion_metrics": None if champion is None else dict(champion),
+            "gate": dict(self.version.gate),
+            "promoted": self.promoted,
+            "waits_for_approval": self.waits,
+        }
 
 
 def ask(connection: Connection, spec: ModelSpec, reason: str, owner: str, asked_by: str) -> Job:
@@ -72,8 +88,9 @@ def outcome(connection: Connection, job: Job) -> Trained | None:
     version = None if named is None else models.get(connection, named)
     if version is None:
         return None
-    log = models.log(connection, job.model, limit=None)
-    promoted = any(one.action == "promote" and one.version == version.version for one in log)
-    newest = models.latest(connection, job.model)
-    current = newest is not None and newest.version == version.version
-    return Trained(version, promoted, bool(version.gate["passed"]) and not promoted and current)
+    waits = models.waiting(connection, job.model)
+    return Trained(
+        version,
+        promoted=models.was_promoted(connection, version.version),
+        waits=waits is not None and waits.version == version.version,
+    )

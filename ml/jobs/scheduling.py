@@ -79,7 +79,7 @@ class ScheduleRequest(BaseModel):
     )
     missed: Missed = Field(
         "run_once",
-        description="Of times that passed while nothing ran: `run_once`, the last, or `skip` them.",
+        description="Of times that passed while nothing ran, `run_once` runs one, `skip` none.",
     )
     paused: bool = Field(False, description="Whether it fires at all.")
 
@@ -143,9 +143,10 @@ def change(
     changes = asked.model_dump(exclude_none=True)
     if "params" in changes:
         changes["params"] = _params(schedule.action, changes["params"])
-    cron = changes.get("cron", schedule.cron)
-    timezone = changes.get("timezone", schedule.timezone)
-    _check_times(workspace, cron, timezone, now)
+    if changes.keys() & {"cron", "timezone"}:  # one that stays may be paused whatever it is
+        cron = changes.get("cron", schedule.cron)
+        timezone = changes.get("timezone", schedule.timezone)
+        _check_times(workspace, cron, timezone, now)
     changed = schedules.change(connection, schedule.id, changes, now)
     assert changed is not None, "read in the same transaction"
     return changed
@@ -164,5 +165,7 @@ def _params(action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
         return PARAMS[action].model_validate(given).model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         [first, *_] = error.errors(include_url=False, include_input=False)
-        where = "/".join(map(str, ("params", *first["loc"])))
-        raise ScheduleError(f"{first['msg']}, for action {action!r}", where) from error
+        names = [str(one) for one in first["loc"]]
+        takes = " and ".join(PARAMS[action].model_fields)
+        said = f"{'.'.join(names)}: {first['msg']}; action {action!r} takes {takes}"
+        raise ScheduleError(said, "/".join(["params", *names])) from error

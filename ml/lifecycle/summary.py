@@ -18,6 +18,7 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
         newest_data = data_versions.newest(connection)
         champion = models.champion(connection, spec.name)
         trained = models.latest(connection, spec.name)
+        waiting = models.waiting(connection, spec.name)
         scored = scores.newest_day(connection, spec.name)
         worth = value.newest(connection, spec.name).get(spec.name)
         drifted = drift.overall(connection, spec.name, 1)
@@ -37,6 +38,7 @@ def model_summary(workspace: Workspace, spec: ModelSpec) -> dict[str, Any]:
         "reason": lacking or _why_silent(champion, trained),
         "champion": champion.version if champion else None,
         "known_through": champion.known_through if champion else None,
+        "waiting": waiting.version if waiting else None,
         "metric": metric,
         "metrics": dict(judged.metrics) if judged else None,
         "baseline_metrics": dict(judged.baseline) if judged else None,
@@ -76,6 +78,9 @@ def run_table(
         problem, silent = problems.get(spec.name), found["reason"]
         if problem and silent and silent in problem:
             problem = None  # the state says it already, and shorter
+        waits = None
+        if found["waiting"] and found["champion"]:  # else the state says it
+            waits = f"{found['waiting']} waits for approval"
         rows.append(
             {
                 "model": spec.route,
@@ -87,7 +92,7 @@ def run_table(
                 "rows_scored": found["rows_scored"],
                 f"value_{found['currency']}": found["value"],
                 "value_naive": found["value_baseline"],
-                "remark": problem or found["value_reason"] or silent or "",
+                "remark": problem or waits or found["value_reason"] or silent or "",
             }
         )
     return rows

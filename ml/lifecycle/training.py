@@ -130,7 +130,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
 
 
 def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promotion:
-    """Promote the newest candidate where it passed the gate and is not champion already.
+    """Promote the newest candidate where it passed the gate and never was champion.
 
     Where the model's policy wants a person's approval, it waits for that.
     """
@@ -144,6 +144,12 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
             return Promotion(current, False, f"{newest.version} is champion already.")
         if not newest.gate["passed"]:
             return Promotion(current, False, f"{why_not(newest.version, newest.gate)}.")
+        if models.was_promoted(connection, newest.version):
+            return Promotion(
+                current,
+                False,
+                f"{newest.version} was champion before: only a person brings it back.",
+            )
         reasons = "; ".join(newest.gate["reasons"])
         if policy_of(connection, workspace, spec).promotion == "approval":
             told = {"model": spec.name, "version": newest.version}

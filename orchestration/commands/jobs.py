@@ -78,7 +78,7 @@ def submit(
         kind = form_of(file.name) if form is None else (form, gzipped)
         job = submitting.submit(workspace, spec, file, *kind, reasons, actor(), actor())
     if as_json:
-        print_json(_row(job))
+        print_json(job_row(job))
         return
     typer.echo(job.id)
     note(f"Queued. `sevenfold jobs show {job.id}` says how far it is.")
@@ -98,10 +98,10 @@ def list_jobs(
     with reading(Workspace.current().engine) as connection:
         found = repository.page(connection, top)
     show(
-        [_row(job) for job in found],
+        [job_row(job) for job in found],
         as_json,
         title="Jobs",
-        columns=["id", "model", "state", "rows_ok", "rows_error", "created_at"],
+        columns=["id", "kind", "model", "state", "rows_ok", "rows_error", "created_at"],
         empty="No job yet: `sevenfold jobs submit churn clients.csv` makes one.",
     )
 
@@ -114,14 +114,14 @@ def show_job(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
     from warehouse.repositories import jobs as repository
 
     workspace = Workspace.current()
-    job = _found(workspace, job_id)
+    job = found_job(workspace, job_id)
     with reading(workspace.engine) as connection:
         wrong = repository.errors(connection, job_id)
     errors = [{"line": one.line, "code": one.code, "detail": one.detail} for one in wrong]
     if as_json:
-        print_json({**_row(job), "errors": errors})
+        print_json({**job_row(job), "errors": errors})
         return
-    show([{"": name, "job": value} for name, value in _row(job).items()], False)
+    show([{"": name, "job": value} for name, value in job_row(job).items()], False)
     show(errors, False, title="Rows with an error, the first of them", empty="")
 
 
@@ -142,7 +142,7 @@ def results(
     from ml.lifecycle.workspace import Workspace
 
     workspace = Workspace.current()
-    job = _found(workspace, job_id)
+    job = found_job(workspace, job_id)
     if out is None:
         write_results(workspace, job, form, sys.stdout.buffer, outcome)
         return
@@ -160,7 +160,7 @@ def cancel(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
     from warehouse.repositories import jobs as repository
 
     workspace = Workspace.current()
-    before = _found(workspace, job_id)
+    before = found_job(workspace, job_id)
     with writing(workspace.engine) as connection:
         state = repository.cancel(connection, job_id, utc_now())
         if state != before.state:
@@ -171,7 +171,8 @@ def cancel(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
         note(f"Job {job_id} is {state}.")
 
 
-def _found(workspace: Workspace, job_id: str) -> Job:
+def found_job(workspace: Workspace, job_id: str) -> Job:
+    """The job of that id; UnknownJobError where there is none."""
     from warehouse.database import reading
     from warehouse.repositories import jobs as repository
 
@@ -182,7 +183,8 @@ def _found(workspace: Workspace, job_id: str) -> Job:
     return job
 
 
-def _row(job: Job) -> dict[str, Any]:
+def job_row(job: Job) -> dict[str, Any]:
+    """A job as commands show it."""
     return {
         "id": job.id,
         "kind": job.kind,

@@ -85,14 +85,8 @@ def list_keys(
     with reading(Workspace.current().engine) as connection:
         found = repository.all_keys(connection, include_revoked=every)
     now = utc_now()
-    rows = [_row(key, now) for key in found]
-    if not as_json:  # names are anyone's, and brackets mean something in a table
-        rows = [
-            {name: escape(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-            for row in rows
-        ]
     show(
-        rows,
+        [_row(key, now) for key in found],
         as_json,
         title="Keys",
         empty="No key yet: `sevenfold keys create --owner NAME --role admin` makes one.",

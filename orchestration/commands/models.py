@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from ml.lifecycle.promotion import AlreadyChampionError
+from orchestration.commands.keys import actor, log
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, Models, use_existing_home
 from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
 
-MENDABLE = (UnknownVersionError, NothingToRollBackError)
+MENDABLE = (UnknownVersionError, NothingToRollBackError, AlreadyChampionError)
+
+CHAMPION, WAITS = "champion", "waits for approval"
 
 models = typer.Typer(help="Versions of the models, and which one is champion.")
 drift = typer.Typer(help="Drift of the inputs.")
@@ -59,14 +62,16 @@ def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None
     spec = workspace.registry[model]
     with reading(workspace.engine) as connection:
         versions = repository.versions(connection, spec.name)
-        log = repository.log(connection, spec.name)
+        decided = repository.log(connection, spec.name)
         reigning = repository.champion(connection, spec.name)
+        waiting = repository.waiting(connection, spec.name)
+    marks = {one.version: mark for one, mark in ((waiting, WAITS), (reigning, CHAMPION)) if one}
     listed = [
         {
             "version": one.version,
             "trained_at": one.trained_at,
             "known_through": one.known_through,
-            "status": "champion" if reigning and one.version == reigning.version else one.status,
+            "status": marks.get(one.version, one.status),
             **dict(one.metrics),
         }
         for one in versions
@@ -79,7 +84,7 @@ def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None
             "by": one.decided_by,
             "reason": one.reason,
         }
-        for one in log
+        for one in decided
     ]
     if as_json:
         print_json({"model": spec.name, "versions": listed, "log": entries})
@@ -91,23 +96,34 @@ def show_model(model: Model, home: Home = None, as_json: AsJson = False) -> None
         OUT.print((champion.folder / "card.md").read_text(), markup=False)
 
 
-def promote(model: Model, version: str, reason: Reason, home: Home = None) -> None:
-    """Make a version champion by hand."""
+def promote(
+    model: Model,
+    version: Annotated[
+        str, typer.Argument(help="The version's id, as `sevenfold models show` shows it.")
+    ],
+    reason: Reason,
+    home: Home = None,
+) -> None:
+    """Make a version champion: this approves a candidate that waits for it.
+
+    Also one that its gate rejected; the reason is kept. It serves within 5 seconds.
+    """
     use_existing_home(home)
+    from ml.lifecycle import promotion
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
-    from warehouse.repositories import models as repository
 
     workspace = Workspace.current()
     spec = workspace.registry[model]
-    workspace.artifacts.open(spec.name, version)
+    promotion.require_intact(workspace, spec, version)
     with writing(workspace.engine) as connection:
-        repository.promote(connection, spec.name, version, reason, getpass.getuser())
+        promotion.promote(connection, spec, version, reason, actor())
+        log(connection, "model.promote", spec.name, {"version": version, "reason": reason})
     note(f"{version} is champion of {spec.title}.")
 
 
 def rollback(model: Model, reason: Reason, home: Home = None) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the champion before the present one champion again: the same files to the last bit."""
     use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
@@ -116,7 +132,9 @@ def rollback(model: Model, reason: Reason, home: Home = None) -> None:
     workspace = Workspace.current()
     spec = workspace.registry[model]
     with writing(workspace.engine) as connection:
-        entry = repository.rollback(connection, spec.name, reason, getpass.getuser())
+        entry = repository.rollback(connection, spec.name, reason, actor())
+        told = {"version": entry.version, "reason": reason}
+        log(connection, "model.rollback", spec.name, told)
     note(f"Champion of {spec.title}: {entry.version or 'none'}.")
 
 

@@ -46,7 +46,7 @@ def show(
         note(empty)
         return
     names = list(columns or rows[0])
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title and escape(title), title_justify="left", header_style="bold")
     for name in names:
         numeric = all(isinstance(row.get(name), int | float | type(None)) for row in rows)
         table.add_column(
@@ -55,7 +55,8 @@ def show(
             no_wrap=name == "id",  # it is there to be copied
         )
     for row in rows:
-        table.add_row(*(text(row.get(name)) for name in names))
+        # Names and reasons are anyone's, and brackets mean something in a table.
+        table.add_row(*(escape(text(row.get(name))) for name in names))
     console = OUT if OUT.is_terminal else Console(width=_width())
     console.print(table)
 

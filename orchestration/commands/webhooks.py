@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ml.webhooks.settings import WebhookSettings
 from ml.webhooks.targets import Reach, RefusedTargetError, Target
@@ -89,12 +88,8 @@ def list_webhooks(
 
     with reading(Workspace.current().engine) as connection:
         found = repository.page(connection, top, owner=owner)
-    rows = [_row(one) for one in found]
-    if not as_json:  # a table is read as markup
-        texts = ("owner", "url", "disabled_why")
-        rows = [row | {name: escape(row[name] or "") for name in texts} for row in rows]
     show(
-        rows,
+        [_row(one) for one in found],
         as_json,
         title="Webhooks",
         columns=["id", "owner", "url", "events", "failing_since", "disabled_at", "disabled_why"],
@@ -136,11 +131,8 @@ def list_deliveries(
     with reading(Workspace.current().engine) as connection:
         repository.get(connection, webhook_id)
         found = deliveries.page(connection, webhook_id, top)
-    rows = [_delivery_row(one) for one in found]
-    if not as_json:
-        rows = [row | {"error": escape(row["error"] or "")} for row in rows]
     show(
-        rows,
+        [_delivery_row(one) for one in found],
         as_json,
         title="Deliveries",
         columns=["id", "event", "state", "created_at", "tried", "status", "error", "next_at"],

@@ -97,6 +97,21 @@ def test_the_same_training_again_registers_nothing_new(life: Life) -> None:
     champion.verify()
 
 
+def test_what_a_person_took_back_is_not_promoted_again_by_itself(life: Life) -> None:
+    workspace = life.ingested()
+    first = train(workspace, EIGHTH, "run-1")
+    promote_if_passed(workspace, EIGHTH, "me")
+    with writing(workspace.engine) as connection:
+        models.rollback(connection, EIGHTH.name, "it called nobody", "ann")
+        assert models.waiting(connection, EIGHTH.name) is None
+    assert train(workspace, EIGHTH, "run-2").version == first.version
+    outcome = promote_if_passed(workspace, EIGHTH, "me")
+    assert (outcome.champion, outcome.promoted) == (None, False)
+    assert outcome.sentence == (
+        f"{first.version} was champion before: only a person brings it back."
+    )
+
+
 def test_a_candidate_that_fails_the_gate_is_kept_as_rejected_and_not_promoted(life: Life) -> None:
     workspace = life.ingested()
     impossible = Gate(metric="mae", baseline="perfection", limits={"mae": 0.0})

@@ -90,6 +90,31 @@ def latest(connection: Connection, model: str) -> ModelVersion | None:
     return _one(connection, _newest_first(model).limit(1))
 
 
+def require(connection: Connection, model: str, version: str) -> ModelVersion:
+    """The model's version of that id; UnknownVersionError where it has none."""
+    known = get(connection, version)
+    if known is None or known.model != model:
+        there = ", ".join(one.version for one in versions(connection, model, 5)) or "none"
+        raise UnknownVersionError(f"{model} has no version {version!r}; its newest: {there}")
+    return known
+
+
+def was_promoted(connection: Connection, version: str) -> bool:
+    """Whether the version was ever promoted, whatever came after."""
+    query = select(promotions.c.id).where(
+        promotions.c.version == version, promotions.c.action == "promote"
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def waiting(connection: Connection, model: str) -> ModelVersion | None:
+    """The model's newest version, where it passed its gate and nobody has promoted it yet."""
+    newest = latest(connection, model)
+    if newest is None or not newest.gate["passed"] or was_promoted(connection, newest.version):
+        return None
+    return newest
+
+
 def promote(
     connection: Connection,
     model: str,
@@ -102,10 +127,7 @@ def promote(
 
     Raises UnknownVersionError where the model has no such version.
     """
-    known = get(connection, version)
-    if known is None or known.model != model:
-        there = ", ".join(one.version for one in versions(connection, model, 5)) or "none"
-        raise UnknownVersionError(f"{model} has no version {version!r}; its newest: {there}")
+    require(connection, model, version)
     return _append(connection, model, version, "promote", reason, by, at)
 
 
