@@ -25,7 +25,7 @@ from tests.small_firm import LAST, Firm
 from warehouse.database import writing
 from warehouse.repositories import keys
 
-UNLIMITED = ApiSettings(api_ip_limit="unlimited")
+UNLIMITED = ApiSettings(api_ip_limit="unlimited", api_owner_jobs=100_000)
 KeyMaker = Callable[..., str]
 
 
