@@ -41,7 +41,6 @@ from warehouse.settings import PROJECT, WarehouseSettings
 
 DAY = date(2026, 6, 30)
 GUIDES = ("bulk-files", "schedules", "retraining", "webhooks")
-ALLOWED = "SEVENFOLD_WEBHOOK_ALLOWED_NETWORKS"
 
 
 def guide(name: str) -> str:
@@ -66,9 +65,18 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     opened.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def api(workspace: Workspace) -> Iterator[httpx.Client]:
+    """A running API that may call receivers on this machine."""
+    inside = WebhookSettings(webhook_allowed_networks=["127.0.0.1/32"])
+    with serving(create_app(workspace, UNLIMITED, inside)) as client:
+        yield client
+
+
 @pytest.fixture
 def shell(
     workspace: Workspace,
+    api: httpx.Client,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -76,7 +84,7 @@ def shell(
     """A shell on the machine of that home, where API and Dagster run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEVENFOLD_HOME", str(workspace.settings.home))
-    monkeypatch.setenv(ALLOWED, "127.0.0.1/32")
+    monkeypatch.setenv("SEVENFOLD_WEBHOOK_ALLOWED_NETWORKS", "127.0.0.1/32")
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(Workspace, "current", staticmethod(lambda: workspace))
 
@@ -90,10 +98,9 @@ def shell(
 
     # One owner for both ways, as whoever reads the guide may be.
     variables = {"KEY": key_maker(workspace)("admin", owner="local")}
-    app = create_app(workspace, UNLIMITED, WebhookSettings())
-    with serving(app) as client, receiving() as receiver:
+    with receiving() as receiver:
         instead = {"https://hooks.example.com/sevenfold": receiver.url()}
-        yield Shell(sevenfold, client, variables, instead)
+        yield Shell(sevenfold, api, variables, instead)
 
 
 def do_what_waits(workspace: Workspace) -> None:
@@ -113,7 +120,8 @@ def do_what_waits(workspace: Workspace) -> None:
             score(workspace, spec, [DAY], "run")
         else:
             # Other months make another version, as later data would.
-            later = dataclasses.replace(workspace, ml=MlSettings(training_months=5))
+            ml, clock = MlSettings(training_months=5), morning_after(DAY + timedelta(days=1))
+            later = dataclasses.replace(workspace, ml=ml, clock=clock)
             candidate = train(later, spec, "run").version
             done = promote_if_passed(later, spec, "run")
             result = {"candidate": candidate, "promoted": done.promoted}
