@@ -52,7 +52,8 @@ def build_definitions(
         schedules=[*build_schedules(specs, timezone), housekeeping_schedule(timezone)],
         sensors=build_sensors(specs, {job.name: job for job in jobs}),
         resources=resources(workspace),
-        executor=watched(dg.multi_or_in_process_executor),
+        # A process for each step would take longer to start than most steps take.
+        executor=watched(dg.in_process_executor),
     )
 
 

@@ -9,7 +9,6 @@ import dagster as dg
 from assets.bulk import answer_file
 from assets.ingest import RAW
 from ml.models import ModelSpec
-from orchestration.executor import watched
 
 JobDefinition: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
 INGEST = "ingest_source"
@@ -38,7 +37,6 @@ def bulk_job() -> dg.JobDefinition:
 
     @dg.job(
         name=BULK,
-        executor_def=watched(dg.in_process_executor),
         description="Answer the rows of a file that somebody sent. The sensor `bulk_files` starts"
         " it for each job that waits.",
     )

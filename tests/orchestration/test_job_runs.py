@@ -58,11 +58,9 @@ class Dagster:
         tags = dict(request.tags)
         if request.partition_key:
             tags |= {"dagster/partition": request.partition_key}
-        config = self.folder / "config.yaml"
-        config.write_text(json.dumps({"execution": {"config": {"in_process": {}}}}))
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "dagster", "job", "execute", "-c", str(config)),
+                *(sys.executable, "-m", "dagster", "job", "execute"),
                 *("-m", "tests.orchestration.eighth_location", "-j", str(request.job_name)),
                 *("--tags", json.dumps(tags)),
             ],
@@ -160,7 +158,7 @@ def test_a_run_that_was_killed_is_done_by_another(
         assert len(models.log(connection, EIGHTH.name)) == 1
 
 
-def test_a_job_whose_run_waits_in_dagsters_queue_is_not_asked_for_again(
+def test_a_job_whose_run_waits_for_its_turn_is_not_asked_for_again(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each claim would make the run before it worthless, and a long queue would never move."""
@@ -169,7 +167,7 @@ def test_a_job_whose_run_waits_in_dagsters_queue_is_not_asked_for_again(
     waiting = dagster.instance.create_run_for_job(
         dagster.definitions.resolve_job_def(str(request.job_name)),
         tags=dict(request.tags),
-        status=dg.DagsterRunStatus.QUEUED,
+        status=dg.DagsterRunStatus.NOT_STARTED,
     )
     later = utc_now() + 2 * CLAIM
     monkeypatch.setattr("orchestration.intents.utc_now", lambda: later)
