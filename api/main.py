@@ -138,7 +138,10 @@ def _middleware(app: FastAPI, having: Services) -> None:
                 *("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key"),
                 *("If-None-Match", "X-Request-ID"),
             ],
-            expose_headers=["ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                *("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(Measure, metrics=having.metrics)
     app.add_middleware(Logging, proxies=settings.proxies)

@@ -13,6 +13,8 @@ POINTS = (
     "artifact-complete",  # the artifact is in place, its row is not
     "promotion-open",  # a version is promoted, in an open transaction
     "score-write",  # decisions are made, nothing is written
+    "upload-kept",  # a file lies in the store, its job is not made
+    "upload-queued",  # its job is made, in an open transaction
     "job-claimed",  # a job is claimed, no run was asked for
     "schedules-fired",  # schedules made their jobs, the tick has not ended
     "job-part",  # a chunk's outcomes lie in the store, the warehouse does not count them

@@ -33,6 +33,7 @@ from ml.jobs.submitting import (
 )
 from ml.models import ModelSpec
 from warehouse.database import reading
+from warehouse.faults import reach
 from warehouse.repositories import job_quotas
 from warehouse.repositories import jobs as repository
 from warehouse.repositories.job_quotas import Quota, TooManyBytesError, TooManyJobsError
@@ -118,9 +119,11 @@ async def _file(
                 asked_by(request),
             )
             made = True
+            reach("upload-queued")
             return _made(having, job)
 
         await upload.keep(job_id)
+        reach("upload-kept")
         try:
             answer: Response = await having.write(
                 lambda: once(request, _alike(incoming.digest, sent.form, reasons), make)

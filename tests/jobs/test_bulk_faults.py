@@ -10,14 +10,21 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from api.main import create_app
+from ml.jobs import expiry
 from ml.jobs.bulk import run_bulk
+from ml.jobs.expiry import expire_files
+from ml.jobs.files import job_files
 from ml.jobs.lease import LEASE
 from ml.lifecycle.workspace import Workspace
 from orchestration.intents import CLAIM
+from tests.http_server import serving
 from tests.jobs.test_bulk import Send, known, outcomes, send, workspace
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import VARIABLE
-from warehouse.repositories import jobs, schedules
+from warehouse.repositories import jobs, keys, schedules
 
 __all__ = ["send", "workspace"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,18 +57,28 @@ with dg.DagsterInstance.ephemeral() as instance:
     )
     definitions.resolve_sensor_def("{sensor}").evaluate_tick(context)
 """
+UPLOAD = """
+from api.main import create_app
+from tests.http_server import serving
+with serving(create_app(workspace)) as client:
+    client.post("/api/repeat-orders/bulk", content=given["content"], headers=given["headers"])
+"""
 JOB_POINTS = {
+    "upload-kept": UPLOAD,
+    "upload-queued": UPLOAD,
     "job-part": ANSWER,
     "job-claimed": TICK.format(sensor="bulk_files"),
     "schedules-fired": TICK.format(sensor="schedules"),
 }
 
 
-def killed_at(point: str, workspace: Workspace, job_id: str = "", attempt: int = 0) -> None:
+def killed_at(
+    point: str, workspace: Workspace, job_id: str = "", attempt: int = 0, **more: object
+) -> None:
     settings = workspace.settings.model_dump(
         mode="json", include={"home", "source", "warehouse_url"}
     )
-    given = {"settings": settings, "job": job_id, "attempt": attempt}
+    given = {"settings": settings, "job": job_id, "attempt": attempt, **more}
     done = subprocess.run(
         [sys.executable, "-c", OPEN + JOB_POINTS[point], json.dumps(given)],
         env=os.environ | {VARIABLE: point},
@@ -70,6 +87,36 @@ def killed_at(point: str, workspace: Workspace, job_id: str = "", attempt: int =
         text=True,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("point", ["upload-kept", "upload-queued"])
+def test_a_server_killed_within_an_upload_made_no_job_and_the_next_call_makes_one(
+    workspace: Workspace, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(workspace.engine) as connection:
+        _, key = keys.create(connection, point, "test", "write", "unlimited", "test")
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": "k", "Authorization": f"Bearer {key}"}
+    content = "client_id\nnobody\n"
+    before = set(job_files(workspace).jobs())
+    killed_at(point, workspace, content=content, headers=headers)
+    with reading(workspace.engine) as connection:
+        assert jobs.page(connection, 9, owner=point) == []
+    [orphan] = set(job_files(workspace).jobs()) - before
+    with serving(create_app(workspace)) as client:
+        answers = [
+            client.post("/api/repeat-orders/bulk", content=content, headers=headers)
+            for _ in range(2)
+        ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    [job] = {answer.json()["id"] for answer in answers}
+    later = timedelta(days=1, minutes=5)
+    monkeypatch.setattr(expiry, "utc_now", lambda: utc_now() + later)
+    expire_files(workspace)
+    left = set(job_files(workspace).jobs()) - before
+    assert left == {job}
+    assert orphan != job
+    with writing(workspace.engine) as connection:
+        jobs.cancel(connection, job, utc_now())
 
 
 def test_a_run_killed_between_a_part_and_its_row_leaves_each_row_once(

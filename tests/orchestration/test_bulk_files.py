@@ -199,3 +199,11 @@ def test_commands_submit_show_and_cancel(sevenfold: Runs, tmp_path: Path) -> Non
     )
     status, _, error = sevenfold("jobs", "submit", "churn", str(path), "--format", "parquet")
     assert (status, error) == (1, "error: the file is not PARQUET\n")
+    for words in ((), (str(path), "--all")):
+        status, _, error = sevenfold("jobs", "submit", "churn", *words)
+        assert status == 2
+        assert "--all" in error
+    status, _, error = sevenfold("jobs", "submit", "churn", "--all")
+    assert (status, "not scored" in error) == (1, True)
+    status, _, error = sevenfold("jobs", "submit", "budget", "--all")
+    assert (status, "a name alone" in error) == (1, True)
