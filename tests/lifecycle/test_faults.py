@@ -33,10 +33,10 @@ POINTS = {
     "verdict": "ingest",
     "artifact-files": "train",
     "artifact-complete": "train",
-    "promotion-open": "train",
     "score-write": "score",
     "bulk-half": "score",
 }
+PROMOTION = "promotion-open"
 Seen = dict[str, Any]
 
 
@@ -156,7 +156,7 @@ def goes_on(history: History, step: str) -> None:
 
 
 def test_every_point_is_tested() -> None:
-    assert {*POINTS, *JOB_POINTS} == set(faults.POINTS)
+    assert {*POINTS, *JOB_POINTS, PROMOTION} == set(faults.POINTS)
     with pytest.raises(ValueError, match="no fault point is named 'elsewhere'"):
         faults.reach("elsewhere")
 
@@ -168,6 +168,18 @@ def test_the_steps_do_what_the_faults_are_to_disturb(history: History) -> None:
     assert len(history.after["train"]["versions"]) == len(history.before["train"]["versions"]) + 1
     assert [day for day, _ in history.after["score"]["days"]] == [LAST, BEFORE]
     assert history.after["score"]["verdicts"].values()
+
+
+def test_a_promotion_that_is_killed_in_its_transaction_is_none_and_the_next_run_promotes(
+    tmp_path: Path,
+) -> None:
+    Firm(tmp_path).export(LAST)
+    step_here(tmp_path, "ingest", LAST)
+    assert start(tmp_path, "train", PROMOTION).wait(120) == -signal.SIGKILL
+    killed = visible(tmp_path)
+    assert (len(killed["versions"]), killed["champion"]) == (1, [])
+    step_here(tmp_path, "train", LAST)
+    assert visible(tmp_path)["champion"] == killed["versions"]
 
 
 @pytest.mark.parametrize("point", POINTS)
