@@ -86,6 +86,11 @@ class TabularEncoder:
             raise self._wrong(found) from error
         return matrix.reshape(len(rows), len(self.columns))
 
+    def codes(self, name: str, texts: Sequence[str]) -> np.ndarray:
+        """What :meth:`encode` makes of texts in a categorical column, (texts,)."""
+        known = self._codes[self.columns.index(name)]
+        return np.array([known.get(text) for text in texts], dtype=np.float64)
+
     def _wrong(self, rows: Sequence[Sequence[Any]]) -> ValueError:
         """Names the first value that is no number."""
         for cells in rows:

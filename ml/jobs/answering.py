@@ -12,30 +12,26 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import JSON
 
+from ml.jobs.columns import columns_of
 from ml.jobs.joining import schema_of
 from ml.jobs.outcomes import outcome_columns
-from ml.jobs.questions import questions
+from ml.jobs.questions import column_paths, questions
 from ml.jobs.reading import Rows
+from ml.jobs.stored import StoredReader
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
-from ml.refusals import NoChampionError, Refusal
-from ml.serving.base import Answer, Asked, QueryError, StoredFeatures
-from warehouse.database import reading
+from ml.refusals import NoChampionError
+from ml.serving.base import Answer, Asked, QueryError
+from ml.serving.columns import AskedColumns
 from warehouse.jsontext import json_texts
-from warehouse.repositories import online
 from warehouse.repositories.jobs import RowError
 from warehouse.scored import scored_table
 
 NOT_ANSWERABLE = "query_not_answerable"
-
-
-class StoredSchemaError(Refusal):
-    """The stored features are not those that the champion learned from: score again."""
-
-    to_mend = True
 
 
 @dataclass(frozen=True)
@@ -58,13 +54,43 @@ class Answering:
         workspace.require_format(spec, artifact)
         self.workspace, self.spec, self.reasons = workspace, spec, reasons
         self.version = artifact.version
-        self._schema_hash = str(artifact.manifest["schema_hash"])
+        self._stored = StoredReader(workspace, spec, str(artifact.manifest["schema_hash"]))
         self._serving = spec.serving_class()(spec, workspace.ml, artifact.fitted_folder)
         self._as_of = workspace.as_of()
+        self._json = {
+            column.name for column in scored_table(spec).c if isinstance(column.type, JSON)
+        }
         self.schema = outcome_schema(spec)
 
     def answer(self, rows: Rows) -> Outcomes:
         """An outcome for every row; FileError or Refusal where no row can have one."""
+        by_column, others = self._by_column(rows)
+        found, wrong = self._row_by_row(others)
+        table = pa.concat_tables([by_column, self._decided(found), self._wrong(wrong)])
+        return Outcomes(table.sort_by("line"), by_column.num_rows + len(found), wrong)
+
+    def _by_column(self, rows: Rows) -> tuple[pa.Table, Rows]:
+        """The decisions of the rows that the model answers by column, and the other rows."""
+        if rows.table is None or not self._serving.by_column:
+            return self._outcomes({}, 0), rows
+        paths = column_paths(self.spec.Query, rows.table, self._serving.text_inputs)
+        asked = AskedColumns(*columns_of(rows.table, paths), self._stored.of, self._as_of)
+        answered = self._serving.answer_columns(asked, self.reasons)
+        if not len(answered.rows):
+            return self._outcomes({}, 0), rows
+        columns = {
+            "line": rows.lines[answered.rows],
+            "outcome": ["ok"] * len(answered.rows),
+            "as_of": answered.as_of,
+            **answered.columns,
+        }
+        rest = np.ones(len(rows.lines), dtype=bool)
+        rest[answered.rows] = False
+        others = Rows(rows.lines[rest], rows.wrong, rows.table.filter(pa.array(rest)))
+        return self._outcomes(columns, len(answered.rows)), others
+
+    def _row_by_row(self, rows: Rows) -> tuple[list[tuple[int, date, Answer]], list[RowError]]:
+        """The answers with line and day, and the rows without one, in the order of lines."""
         asked = questions(self.spec, rows, self._serving.text_inputs)
         stored = self._with_stored(asked.queries)
         answers = self._serving.answer_many(stored, self.reasons)
@@ -77,27 +103,16 @@ class Answering:
             else:
                 found.append((line, one.as_of, answer))
         wrong.sort(key=lambda one: one.line)
-        table = pa.concat_tables([self._decided(found), self._wrong(wrong)])
-        return Outcomes(table.sort_by("line"), len(found), wrong)
+        return found, wrong
 
     def _with_stored(self, queries: Sequence[Any]) -> list[Asked]:
-        kind = self.spec.serving_class()
-        entities = [kind.entity_of(query) for query in queries]
-        with reading(self.workspace.engine) as connection:
-            known = online.texts(
-                connection, self.spec.name, {name for name in entities if name is not None}
-            )
-        if not kind.reads_by_name:
-            for name, one in known.items():
-                if one.schema_hash != self._schema_hash:
-                    raise StoredSchemaError(
-                        f"The stored features of {name!r} have schema {one.schema_hash}, the"
-                        f" champion of {self.spec.title} has {self._schema_hash}: score again."
-                    )
+        entity_of = self.spec.serving_class().entity_of
+        entities = [entity_of(query) for query in queries]
+        stored = self._stored.of({name for name in entities if name is not None})
         return [
             Asked(query, None, self._as_of)
-            if name is None or name not in known
-            else Asked(query, StoredFeatures(known[name].features), known[name].as_of)
+            if name is None or name not in stored
+            else Asked(query, *stored[name])
             for query, name in zip(queries, entities, strict=True)
         ]
 
@@ -112,13 +127,9 @@ class Answering:
             "outcome": ["ok"] * len(each),
             "as_of": [as_of for _, as_of, _ in each],
         }
-        json_columns = {
-            column.name for column in scored_table(self.spec).c if isinstance(column.type, JSON)
-        }
         for name in self.spec.Decision.model_fields:
-            values = [decision.get(name) for _, _, decision in each]
-            columns[name] = json_texts(values) if name in json_columns else values
-        return self._filled(columns, len(each))
+            columns[name] = [decision.get(name) for _, _, decision in each]
+        return self._outcomes(columns, len(each))
 
     def _wrong(self, wrong: Sequence[RowError]) -> pa.Table:
         columns = {
@@ -127,14 +138,17 @@ class Answering:
             "code": [one.code for one in wrong],
             "detail": [one.detail for one in wrong],
         }
-        return self._filled(columns, len(wrong))
+        return self._outcomes(columns, len(wrong))
 
-    def _filled(self, columns: Mapping[str, Any], count: int) -> pa.Table:
+    def _outcomes(self, columns: Mapping[str, Any], count: int) -> pa.Table:
+        """Columns (count,) as a table of outcomes; those that are not there are null."""
         return pa.table(
             [
-                pa.array(columns[one.name], one.type)
-                if one.name in columns
-                else pa.nulls(count, one.type)
+                pa.nulls(count, one.type)
+                if one.name not in columns
+                else pa.array(json_texts(columns[one.name]), one.type)
+                if one.name in self._json
+                else pa.array(columns[one.name], one.type)
                 for one in self.schema
             ],
             schema=self.schema,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
+from ml.estimators.threads import num_threads
+from ml.jobs.ahead import ahead
 from ml.jobs.answering import Answering, Outcomes
 from ml.jobs.files import job_files
 from ml.jobs.known import FORM, store_known
@@ -78,13 +81,14 @@ def _work(
         store_known(workspace.engine, spec, files, job.id)
     with files.local(job.id, INPUT) as path:
         chunks = read_rows(path, job.params.get("form", FORM), bool(job.params.get("gzip", False)))
-        for number, rows in enumerate(chunks):
-            if number in done:
-                continue
-            lease.check()
-            if lease.cancelled.is_set():
-                break
-            progress(_kept(workspace, files, job, number, answering.answer(rows)))
+        left = ((number, rows) for number, rows in enumerate(chunks) if number not in done)
+        answered = ahead(left, lambda one: (one[0], answering.answer(one[1])), num_threads())
+        with closing(answered):
+            for number, outcomes in answered:
+                lease.check()
+                if lease.cancelled.is_set():
+                    break
+                progress(_kept(workspace, files, job, number, outcomes))
     return {"model_version": answering.version}
 
 

@@ -27,6 +27,9 @@ INVALID = "invalid_row"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MOST_SAID = 3
 
+ColumnPath = tuple[str, tuple[str, ...], bool]
+"""A column, the place of its cells in a query, and whether they have to be read as literals."""
+
 
 @dataclass
 class Questions:
@@ -49,7 +52,7 @@ def questions(spec: ModelSpec, rows: Rows, texts: Collection[str] = ()) -> Quest
         items: list[Any] = list(rows.texts)
     elif rows.table is not None:
         parse = spec.Query.model_validate
-        items = _nested(rows.table, _paths(spec.Query, rows.table, texts))
+        items = _nested(rows.table, column_paths(spec.Query, rows.table, texts))
     else:
         return found
     for line, item in zip(rows.lines.tolist(), items, strict=True):
@@ -61,10 +64,10 @@ def questions(spec: ModelSpec, rows: Rows, texts: Collection[str] = ()) -> Quest
     return found
 
 
-def _paths(
+def column_paths(
     query: type[BaseModel], table: pa.Table, texts: Collection[str]
-) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Each column with its path, and whether its cells have to be read as literals."""
+) -> list[ColumnPath]:
+    """The path of each column; FileError for columns that are no part of a query."""
     fields = query.model_fields
     unknown = [name for name in table.column_names if name.split(".")[0] not in fields]
     if unknown:
@@ -80,9 +83,7 @@ def _paths(
     return found
 
 
-def _nested(
-    table: pa.Table, paths: list[tuple[str, tuple[str, ...], bool]]
-) -> list[dict[str, Any]]:
+def _nested(table: pa.Table, paths: list[ColumnPath]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = [{} for _ in range(table.num_rows)]
     for name, path, reads in paths:
         for item, cell in zip(items, table[name].to_pylist(), strict=True):

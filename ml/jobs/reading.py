@@ -17,7 +17,6 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -36,8 +35,9 @@ UNREADABLE = "unreadable_row"
 class Rows:
     """Rows that were read together.
 
-    Of a CSV or Parquet file ``table`` holds them by column (a CSV's are texts), of NDJSON ``texts``
-    hold their JSON; ``lines`` (rows,) are theirs, and ``wrong`` those between that cannot be read.
+    Of a CSV or Parquet file ``table`` holds them by column (a CSV's are texts, null where a cell
+    is empty), of NDJSON ``texts`` hold their JSON; ``lines`` (rows,) are theirs, and ``wrong``
+    those between that cannot be read.
     """
 
     lines: np.ndarray
@@ -73,9 +73,12 @@ def _csv(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
         broken[row.number] = RowError(row.number, UNREADABLE, said)
         return "skip"
 
-    # Bytes first: one value that is no UTF-8 must not stop the file.
+    # Unchecked: one value that is no UTF-8 must not stop the file.
     convert = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False
+        column_types=dict.fromkeys(names, pa.string()),
+        check_utf8=False,
+        null_values=[""],
+        strings_can_be_null=True,
     )
     with _opened(path, gzipped) as file:
         reader = pacsv.open_csv(
@@ -125,30 +128,45 @@ def _numbered(first: int, count: int, broken: dict[int, RowError]) -> np.ndarray
 
 
 def _texts(table: pa.Table, lines: np.ndarray, wrong: list[RowError]) -> Rows:
-    """Columns of bytes as texts; rows that are no UTF-8 go to ``wrong``, empty ones nowhere."""
-    bad = np.zeros(table.num_rows, dtype=bool)
-    empty = np.ones(table.num_rows, dtype=bool)
-    for name in table.column_names:
-        column = table[name]
-        empty &= pc.equal(pc.binary_length(column), 0).to_numpy()
-        try:
-            column.cast(pa.string())
-        except pa.ArrowInvalid:
-            for place, value in enumerate(column.to_pylist()):
-                if not bad[place] and not _is_utf8(value):
-                    bad[place] = True
-                    said = f"column {name} is not UTF-8"
-                    wrong.append(RowError(int(lines[place]), UNREADABLE, said))
-    kept = ~(bad | empty)
-    if not kept.all():
-        table, lines = table.filter(pa.array(kept)), lines[kept]
-    texts = pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
-    return Rows(lines, sorted(wrong, key=lambda one: one.line), table=texts)
+    """Columns of unchecked texts; rows that are no UTF-8 go to ``wrong``, empty ones nowhere."""
+    gone = _empty(table)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if _are_utf8(column):
+            continue
+        for place, value in enumerate(column.cast(pa.binary()).to_pylist()):
+            if not gone[place] and not _is_utf8(value):
+                gone[place] = True
+                said = f"column {name} is not UTF-8"
+                wrong.append(RowError(int(lines[place]), UNREADABLE, said))
+    if gone.any():
+        table, lines = table.filter(pa.array(~gone)), lines[~gone]
+    return Rows(lines, sorted(wrong, key=lambda one: one.line), table=table)
 
 
-def _is_utf8(value: bytes) -> bool:
+def _are_utf8(column: pa.ChunkedArray) -> bool:
+    data = [buffer for chunk in column.chunks if (buffer := chunk.buffers()[2]) is not None]
+    if all(np.frombuffer(one, np.uint8).max(initial=0) < 0x80 for one in data):
+        return True  # ASCII, as nearly all columns; the quickest to find out
     try:
-        value.decode()
+        column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _empty(table: pa.Table) -> np.ndarray:
+    """The rows without any value, (rows,)."""
+    if not all(column.null_count for column in table.columns):
+        return np.zeros(table.num_rows, dtype=bool)
+    empty = np.ones(table.num_rows, dtype=bool)
+    for column in table.columns:
+        empty &= column.is_null().to_numpy()
+    return empty
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
     except UnicodeDecodeError:
         return False
     return True

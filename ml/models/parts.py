@@ -25,7 +25,8 @@ Positive = Annotated[float, Field(ge=0, le=LARGEST)]
 Moment = Annotated[
     str, Field(min_length=8, max_length=40, description="ISO 8601 date or local time.")
 ]
-Text = Annotated[str, Field(max_length=1000)]
+LONGEST_TEXT, LONGEST_ID, MOST_FEATURES = 1000, 200, 500
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 def _one_error(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -47,7 +48,7 @@ Scalar = Annotated[
     Number | Annotated[int, Field(ge=-LARGEST, le=LARGEST)] | StrictBool | Text | None,
     GetPydanticSchema(_one_error),
 ]
-Identifier = Annotated[str, Field(min_length=1, max_length=200)]
+Identifier = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 
 
 def examples(*queries: dict[str, Any]) -> ConfigDict:
@@ -90,7 +91,7 @@ class ClientQuery(Query):
     client_id: Identifier | None = None
     features: dict[str, Scalar] | None = Field(
         None,
-        max_length=500,
+        max_length=MOST_FEATURES,
         description="Feature values by name; those not given are stored or missing.",
     )
 

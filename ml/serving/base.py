@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
+import numpy as np
 
+from ml.serving.columns import AnsweredColumns, AskedColumns
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
@@ -31,19 +33,20 @@ class StoredFeatures(Mapping[str, Any]):
         self.text = text
         self._values: dict[str, Any] | None = None
 
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """All of them, to be looked at and not changed."""
         if self._values is None:
             self._values = msgspec.json.decode(self.text)
         return self._values
 
     def __getitem__(self, name: str) -> Any:
-        return self._read()[name]
+        return self.read()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
+        return iter(self.read())
 
     def __len__(self) -> int:
-        return len(self._read())
+        return len(self.read())
 
 
 class QueryError(ValueError):
@@ -82,13 +85,15 @@ class Serving(ABC):
     ``instant`` says that a bare answer takes less than a millisecond, so that other requests may
     wait for it. ``reads_by_name`` says that stored features are looked up by name, so that others
     beside them do no harm. ``asked_by`` are the query's fields that name a stored entity, in the
-    order of the parts of its key, where its name alone is a question.
+    order of the parts of its key, where its name alone is a question. ``by_column`` says that
+    ``answer_columns`` answers rows.
     """
 
     fits: ClassVar[bool] = False
     instant: ClassVar[bool] = True
     reads_by_name: ClassVar[bool] = False
     asked_by: ClassVar[tuple[str, ...]] = ()
+    by_column: ClassVar[bool] = False
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         """Load what the version's training saved in ``folder``."""
@@ -123,6 +128,14 @@ class Serving(ABC):
     ) -> list[Answer | QueryError]:
         """One answer or error for each question, in order, equal to those of ``answer``."""
         return [self._answer_or_error(one, reasons) for one in asked]
+
+    def answer_columns(self, asked: AskedColumns, reasons: bool = True) -> AnsweredColumns:
+        """Decisions for the rows of a table that are plainly in order, equal to ``answer_many``'s.
+
+        The other rows, here all, are left to be asked one by one: what is wrong with a row is
+        said in one place.
+        """
+        return AnsweredColumns(np.empty(0, np.int64), np.empty(0, "datetime64[D]"), {})
 
     def _answer_or_error(self, asked: Asked, reasons: bool) -> Answer | QueryError:
         try:

@@ -15,6 +15,8 @@ import numpy as np
 from ml.estimators.tabular import TabularEncoder
 from ml.serving.base import Answer, Asked, Features, QueryError, Serving, StoredFeatures
 from ml.serving.checks import pointer, require_number, require_text
+from ml.serving.client_columns import GIVEN, ClientInputs
+from ml.serving.columns import AnsweredColumns, AskedColumns
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class ClientServing(Serving):
     """Rows of a matrix through one prediction; subclasses say which columns come of it."""
 
     asked_by: ClassVar[tuple[str, ...]] = ("client_id",)
+    by_column: ClassVar[bool] = True
 
     def __init__(self, spec: ModelSpec, settings: MlSettings, folder: Path) -> None:
         super().__init__(spec, settings, folder)
@@ -110,6 +113,15 @@ class ClientServing(Serving):
             found[place] = answer
         return [one for one in found if one is not None]
 
+    def answer_columns(self, asked: AskedColumns, reasons: bool = True) -> AnsweredColumns:
+        found = ClientInputs(self._encoder, asked)
+        columns: dict[str, Any] = {}
+        if len(found.rows):
+            columns = {"client_id": found.clients, **self.decided(found.matrix)}
+            if reasons:
+                columns["reasons"] = self.estimator.reasons_of(found.matrix, found.cells)
+        return AnsweredColumns(found.rows, found.as_of, columns)
+
     def _answers(self, asked: Sequence[Asked], rows: Sequence[_Row], reasons: bool) -> list[Answer]:
         if not rows:
             return []
@@ -128,7 +140,7 @@ class ClientServing(Serving):
             Answer(
                 decisions=(
                     {
-                        "client_id": one.query.client_id or "given",
+                        "client_id": one.query.client_id or GIVEN,
                         **dict(zip(names, decided, strict=True)),
                         "reasons": why,
                     },

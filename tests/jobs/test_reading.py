@@ -53,7 +53,11 @@ def test_a_csv_is_read_as_it_was_written(
     path = tmp_path / "rows.csv"
     path.write_bytes(gzip.compress(raw) if gzipped else raw)
     found = read(path, gzipped=gzipped)
-    expected = {number: {"a": a, "b": b} for number, (a, b) in enumerate(rows, start=2) if a or b}
+    expected = {
+        number: {"a": a or None, "b": b or None}
+        for number, (a, b) in enumerate(rows, start=2)
+        if a or b
+    }
     assert by_line(found) == expected
     assert wrong(found) == {}
 

@@ -103,6 +103,23 @@ def entities(connection: Connection, model: str, some: int = 10_000) -> Iterator
 
 
 @dataclass(frozen=True)
+class OnlineStamp:
+    """What the stored features of a model, which are replaced all at once, were made of."""
+
+    as_of: date
+    data_version: str
+    schema_hash: str
+
+
+def stamp(connection: Connection, model: str) -> OnlineStamp | None:
+    """Of the features that are stored now; None where none are."""
+    table = online_features.c
+    query = select(table.as_of, table.data_version, table.schema_hash).limit(1)
+    row = connection.execute(query.where(table.model == model)).mappings().one_or_none()
+    return None if row is None else record(OnlineStamp, row)
+
+
+@dataclass(frozen=True)
 class OnlineText:
     """The stored inputs of one entity as JSON text."""
 

@@ -1,0 +1,92 @@
+"""Questions and answers as columns, in numpy: many rows at once, without an object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ml.serving.base import StoredFeatures
+
+Path = tuple[str, ...]
+"""A field of a query, or a place inside one: ``("features", "revenue_30d")``."""
+
+
+class Numbers(NamedTuple):
+    """Numbers of one input, finite, (rows,) of float64; NaN in the rows that say nothing.
+
+    ``kind`` is what each was: float, int or bool.
+    """
+
+    values: np.ndarray
+    kind: type[float]
+
+    @property
+    def given(self) -> np.ndarray:
+        """The rows that say something, (rows,) of bool."""
+        return ~np.isnan(self.values)
+
+    def at(self, rows: np.ndarray) -> list[Any]:
+        """The values in these rows as they were, None where a row says nothing."""
+        return [None if one != one else self.kind(one) for one in self.values[rows].tolist()]
+
+
+class Texts(NamedTuple):
+    """Texts of one input: those that differ, and the place of each row's among them, (rows,).
+
+    The place is -1 in the rows that say nothing; no text is empty.
+    """
+
+    distinct: Sequence[str]
+    places: np.ndarray
+
+    @property
+    def given(self) -> np.ndarray:
+        """The rows that say something, (rows,) of bool."""
+        return self.places >= 0
+
+    def at(self, rows: np.ndarray) -> list[Any]:
+        """The values in these rows, None where a row says nothing."""
+        return self.of_rows([*self.distinct, None], object)[rows].tolist()
+
+    def of_rows(self, values: Sequence[Any], dtype: type) -> np.ndarray:
+        """What belongs to each row's text, (rows,); the last of the values where there is none."""
+        held: np.ndarray = np.empty(len(values), dtype)
+        held[:] = values
+        return held[self.places]
+
+
+class Stored(NamedTuple):
+    """The stored features of an entity and their day."""
+
+    features: StoredFeatures
+    as_of: date
+
+
+class AskedColumns(NamedTuple):
+    """Questions as columns (rows,) by what of the query they are.
+
+    ``left`` (rows,) says which rows hold something else than these columns tell. ``stored`` looks
+    entities up by name; those without stored features are absent from what it gives. ``as_of`` is
+    the day of questions about no such entity.
+    """
+
+    columns: Mapping[Path, Numbers | Texts]
+    left: np.ndarray
+    stored: Callable[[Collection[str]], Mapping[str, Stored]]
+    as_of: date
+
+
+class AnsweredColumns(NamedTuple):
+    """One decision for each of ``rows`` (answered,), which ascend: its day and its columns.
+
+    ``as_of`` is datetime64[D], and each column (answered,) as ``Answer.decisions`` has its values;
+    columns of the ``Decision`` that are all None may be absent.
+    """
+
+    rows: np.ndarray
+    as_of: np.ndarray
+    columns: Mapping[str, Sequence[Any] | np.ndarray]
