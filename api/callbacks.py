@@ -51,6 +51,7 @@ class Callbacks:
         self._lease = timedelta(seconds=settings.webhook_seconds) + LEASE_MARGIN
         self._attempts = attempts
         self._clock = clock
+        self._random = random.Random()
         self._threads = Threads("webhooks", 1)
         self._going: dict[asyncio.Task[None], tuple[Delivery, Webhook]] = {}
         self.log = logger("webhooks")
@@ -123,7 +124,7 @@ class Callbacks:
             self.log.error("delivery_not_noted", delivery=delivery.id, exc_info=error)
 
     def _note(self, delivery: Delivery, webhook: Webhook, tried: Tried) -> None:
-        now, jitter = self._clock(), random.random()
+        now, jitter = self._clock(), self._random.random()
         with writing(self._engine) as connection:
             outcome = conclude(connection, delivery, webhook, tried, now, jitter)
         self._attempts.labels(outcome).inc()
