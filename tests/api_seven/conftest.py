@@ -15,6 +15,7 @@ from ml.lifecycle.training import train
 from ml.lifecycle.workspace import Workspace
 from ml.models import default_registry
 from ml.settings import MlSettings
+from ml.webhooks.settings import WebhookSettings
 from tests.api.conftest import UNLIMITED, bearing, key_maker
 from tests.http_server import serving
 from tests.small_firm import morning_after
@@ -46,7 +47,8 @@ def seven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def client(seven: Workspace) -> Iterator[httpx.Client]:
     """A client with an admin's key."""
-    with serving(create_app(seven, UNLIMITED)) as client:
+    inside = WebhookSettings(webhook_allowed_networks=["127.0.0.0/8"])
+    with serving(create_app(seven, UNLIMITED, inside)) as client:
         client.headers.update(bearing(key_maker(seven)()))
         yield client
 

@@ -22,6 +22,9 @@ CASES = 16
 LEAST = 1_500
 """Requests that these are at least: fewer mean that the generator gave up."""
 
+HOOK = {"url": "http://127.0.0.1:61234/told", "events": ["job.cancelled"]}
+"""Of a port where nobody listens."""
+
 load_all_checks()
 ALWAYS = CHECKS.get_by_names(
     [
@@ -37,6 +40,12 @@ ALWAYS = CHECKS.get_by_names(
 OF_ONE = [*ALWAYS, *CHECKS.get_by_names(["negative_data_rejection"])]
 
 
+def champions(client: httpx.Client) -> dict[str, str]:
+    """The serving version of each model."""
+    items = client.get("/api/models").json()["items"]
+    return {item["model"]: item["champion"] for item in items if item["champion"]}
+
+
 class Attack:
     """Every operation of a document asked many times, what came of it, and what went wrong."""
 
@@ -46,6 +55,7 @@ class Attack:
         self.sent = 0
         self.statuses: dict[str, Counter[int]] = defaultdict(Counter)
         self.failures: dict[tuple[str, str, int], str] = {}
+        self.versions = champions(client)
         self.document = client.get("/openapi.json").json()
         self.schema = schemathesis.openapi.from_dict(self.document)
         self.schema.config.update(base_url=str(client.base_url))
@@ -65,7 +75,7 @@ class Attack:
             if known:
                 self._ask(operation, mode=GenerationMode.POSITIVE, **known)
             for example in self._examples(operation):
-                self._ask(operation, mode=GenerationMode.POSITIVE, body=example)
+                self._ask(operation, mode=GenerationMode.POSITIVE, body=example, **known)
 
     def _ask(self, operation: APIOperation, mode: GenerationMode, **fixed: Any) -> None:
         strategy = operation.as_strategy(mode, **fixed)
@@ -112,6 +122,18 @@ class Attack:
         if "{key_id}" in operation.path:
             made = self.client.post("/api/admin/keys", json={"owner": "attack", "role": "read"})
             found["key_id"] = made.json()["id"]
+        if "{webhook_id}" in operation.path:
+            for one in self.client.get("/api/webhooks").json()["items"]:
+                self.client.delete(f"/api/webhooks/{one['id']}")  # an owner has so many
+            found["webhook_id"] = self.client.post("/api/webhooks", json=HOOK).json()["id"]
+        if "{delivery_id}" in operation.path:
+            job = self.client.post("/api/churn/bulk", params={"all": "true"}).json()["id"]
+            self.client.delete(f"/api/jobs/{job}")  # which the webhook is told
+            told = self.client.get(f"/api/webhooks/{found['webhook_id']}/deliveries").json()
+            found["delivery_id"] = told["items"][0]["id"]
+        if operation.path.endswith("/promote"):
+            # What serves cannot be promoted again.
+            self.client.post("/api/admin/models/churn/rollback", json={"reason": "the attack"})
         if "{schedule_id}" in operation.path:
             asked = {"model": "churn", "action": "score", "cron": "0 6 * * *"}
             found["schedule_id"] = self.client.post("/api/admin/schedule", json=asked).json()["id"]
@@ -134,6 +156,10 @@ class Attack:
         if body is None or "application/json" not in body["content"]:
             return
         schema = self._resolved(body["content"]["application/json"]["schema"])
+        if operation.path == "/api/webhooks":
+            yield HOOK  # the documented one names a host of the internet
+        if operation.path.endswith("/promote"):
+            yield {"version": self.versions["churn"], "reason": "the attack"}
         if operation.path.endswith("/batch"):
             query = self._resolved(schema["properties"]["items"]["items"])
             yield {"items": query["examples"]}
@@ -150,6 +176,10 @@ def test_whatever_the_document_allows_or_forbids_is_answered_within_it(
 ) -> None:
     attack = Attack(client, CASES)
     attack.run()
+    for model, version in attack.versions.items():
+        if champions(client).get(model) != version:
+            why = {"version": version, "reason": "as it was before the attack"}
+            assert client.post(f"/api/admin/models/{model}/promote", json=why).status_code == 200
     assert not attack.failures, "\n\n".join(attack.failures.values())
     assert attack.sent >= LEAST
     labels = {
