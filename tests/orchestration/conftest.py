@@ -35,7 +35,7 @@ def sevenfold(
     current.cache_clear()
 
     def run(*words: str) -> Said:
-        monkeypatch.setenv("SEVENFOLD_HOME", "restored")
+        monkeypatch.setenv("SEVENFOLD_HOME", str(tmp_path / "restored"))
         given = [] if "--help" in words else ["--home", str(tmp_path / "home")]
         monkeypatch.setattr("sys.argv", ["sevenfold", *words, *given])
         with pytest.raises(SystemExit) as ended:

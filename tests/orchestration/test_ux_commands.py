@@ -28,7 +28,7 @@ Runs = Callable[..., Said]
 
 @pytest.fixture
 def sevenfold(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[Runs]:
     """Run the command as a shell would: exit status, standard output, standard error."""
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -36,7 +36,7 @@ def sevenfold(
     current.cache_clear()
 
     def run(*words: str) -> Said:
-        monkeypatch.setenv("SEVENFOLD_HOME", "restored")
+        monkeypatch.setenv("SEVENFOLD_HOME", str(tmp_path / "restored"))
         monkeypatch.setattr("sys.argv", ["sevenfold", *words])
         with pytest.raises(SystemExit) as ended:
             cli.main()
