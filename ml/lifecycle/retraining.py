@@ -103,7 +103,7 @@ def _passing_of_time(
 ) -> str | None:
     age = (workspace.clock() - champion.trained_at).days
     if policy.max_age_days is not None and age >= policy.max_age_days:
-        return f"the champion is {age} days old"
+        return f"the champion is {policy.max_age_days} days old or more"
     if policy.new_labels is not None and labels >= policy.new_labels:
         return f"{policy.new_labels} labels or more are new"
     return None

@@ -148,13 +148,13 @@ def test_a_policy_may_look_away_from_verdicts(scored: Workspace) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"max_age_days": 60}, "the champion is 60 days old; 80 new labels."),
+        ({"max_age_days": 60}, "the champion is 60 days old or more; 80 new labels."),
         ({"new_labels": 80}, "80 labels or more are new; 80 new labels."),
         ({"max_age_days": 61}, "Nothing in its policy asks to retrain Repeat orders."),
         ({"new_labels": 81}, "Nothing in its policy asks to retrain Repeat orders."),
         (
             {"max_age_days": 60, "min_new_labels": 81},
-            "the champion is 60 days old, but only 80 labels are new; 81 are needed.",
+            "the champion is 60 days old or more, but only 80 labels are new; 81 are needed.",
         ),
     ],
 )
