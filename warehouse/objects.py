@@ -104,7 +104,13 @@ class Objects:
         from pyarrow import fs
 
         if self._opened is None:
-            self._opened = fs.FileSystem.from_uri(self.root)
+            store, prefix = fs.FileSystem.from_uri(self.root)
+            if isinstance(store, fs.S3FileSystem):
+                # In the background, writes would hold a whole file in memory. A URI cannot say so,
+                # and this is how a store is copied to another process.
+                rebuilt, (options,) = store.__reduce__()
+                store = rebuilt({**options, "background_writes": False})
+            self._opened = store, prefix
         return self._opened
 
     @contextmanager
