@@ -1,8 +1,13 @@
 """Bulk files of the API and the command line: one run answers one file."""
 
+from contextlib import suppress
+
 import dagster as dg
 
+from assets.interrupts import asked_to_end
 from assets.workspace import WorkspaceResource
+from warehouse.database import utc_now, writing
+from warehouse.repositories import jobs
 from warehouse.repositories.jobs import LostJobError
 
 
@@ -30,6 +35,13 @@ def answer_file(
                 f"{now.rows_ok:,} rows answered, {now.rows_error:,} with an error"
             ),
         )
+    except dg.DagsterExecutionInterruptedError:
+        # Where nobody asked for it, as when everything is shut down, another run goes on.
+        if asked_to_end(context.instance, context.run_id):
+            with suppress(LostJobError), writing(workspace.open().engine) as connection:
+                said = "Its run was stopped in Dagster."
+                jobs.finish(connection, config.job_id, config.attempt, "cancelled", utc_now(), said)
+        raise
     except LostJobError as lost:
         context.log.warning(f"Nothing to do: {lost}.")
         return

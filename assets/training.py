@@ -86,7 +86,7 @@ def build_training(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         context.log.info(outcome.sentence)
         return dg.MaterializeResult(
             metadata={
-                "champion": outcome.champion or "none",
+                **({"champion": outcome.champion} if outcome.champion else {}),
                 "promoted": outcome.promoted,
                 "outcome": outcome.sentence,
             }

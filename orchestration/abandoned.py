@@ -19,7 +19,8 @@ import dagster as dg
 UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GONE = (
     "The process of this run is gone: it was killed, or the machine went down. Nothing of it was"
-    " half written; start it again, or leave it to the next schedule."
+    " half written. Where it did a job, another run is asked for by itself; else start it again, or"
+    " leave it to the next schedule."
 )
 
 

@@ -50,7 +50,7 @@ def build_definitions(
         assets=assets,
         jobs=jobs,
         schedules=[*build_schedules(specs, timezone), housekeeping_schedule(timezone)],
-        sensors=build_sensors(specs, {job.name: job for job in jobs}),
+        sensors=build_sensors(specs, {job.name: job for job in jobs}, partitions.start.date()),
         resources=resources(workspace),
         # A process for each step would take longer to start than most steps take.
         executor=watched(dg.in_process_executor),

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml.lifecycle.workspace import Workspace
 from orchestration.abandoned import hold
-from orchestration.job_runs import ATTEMPT, as_job
+from orchestration.job_runs import ATTEMPT, BULK, as_job
 
 
 def watched(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
@@ -46,6 +46,6 @@ class _Watched(dg.Executor):
         # Until the process ends, not only the steps: that the run succeeded is written after them.
         hold(plan_context.instance, run.run_id)
         events = self._inner.execute(plan_context, execution_plan)
-        if ATTEMPT in run.tags:
+        if ATTEMPT in run.tags and run.job_name != BULK:  # a file's run keeps its own lease
             events = as_job(Workspace.current().engine, plan_context.instance, run, events)
         yield from events

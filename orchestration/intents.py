@@ -17,9 +17,9 @@ from assets.bulk import BulkFile
 from assets.workspace import WorkspaceResource
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
-from ml.refusals import NotAvailableError, Refusal
-from orchestration.job_runs import JOB, request_run
-from orchestration.jobs import BULK, JobDefinition, daily_job_name, training_job_name
+from ml.refusals import DayError, NotAvailableError, Refusal
+from orchestration.job_runs import ATTEMPT, BULK, JOB, request_run
+from orchestration.jobs import JobDefinition, daily_job_name, training_job_name
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
 from warehouse.repositories import jobs, schedules
@@ -46,16 +46,19 @@ Asks = Callable[[Workspace, ModelSpec, Job], dg.RunRequest]
 
 
 def build_intents(
-    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition]
+    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition], first: date
 ) -> list[dg.SensorDefinition]:
-    """The sensors of bulk files, of scoring and training by request, and of schedules."""
+    """The sensors of bulk files, of scoring and training by request, and of schedules.
+
+    ``first`` is the first day that can be scored: one bad request would stop all of a tick.
+    """
     answers = [jobs_by_name[BULK]]
     scores = [jobs_by_name[daily_job_name(spec)] for spec in specs]
     trains = [jobs_by_name[training_job_name(spec)] for spec in specs]
     return [
-        _job_sensor("bulk_files", "bulk", specs, answers, _answering),
-        _job_sensor("score_jobs", "score", specs, scores, _scoring),
-        _job_sensor("train_jobs", "train", specs, trains, _training),
+        _job_sensor("bulk_files", "bulk", specs, answers, _answering, first),
+        _job_sensor("score_jobs", "score", specs, scores, _scoring, first),
+        _job_sensor("train_jobs", "train", specs, trains, _training, first),
         _schedule_sensor(),
     ]
 
@@ -66,6 +69,7 @@ def _job_sensor(
     specs: Sequence[ModelSpec],
     dagster_jobs: Sequence[JobDefinition],
     asks: Asks,
+    first: date,
 ) -> dg.SensorDefinition:
     """A run for each job of that kind that waits, and for each whose run has died."""
     by_name = {spec.name: spec for spec in specs}
@@ -88,7 +92,7 @@ def _job_sensor(
             jobs.prolong(connection, waiting, now + CLAIM)
             claimed = jobs.claim(connection, kind, now, CLAIM)
         reach("job-claimed")
-        requests, refused = _requests(opened, by_name, claimed, asks)
+        requests, refused = _requests(opened, by_name, claimed, asks, first)
         if requests:
             return requests
         return dg.SkipReason("; ".join(refused) or "No job waits.")
@@ -98,12 +102,17 @@ def _job_sensor(
 
 def _has_run(instance: dg.DagsterInstance, job: Job) -> bool:
     """Whether a run that was asked for is still to do the job: many may wait for their turn."""
-    asked = dg.RunsFilter(tags={JOB: job.id}, statuses=TO_COME)
+    tags = {JOB: job.id, ATTEMPT: str(job.attempt)}
+    asked = dg.RunsFilter(tags=tags, statuses=TO_COME)
     return instance.get_runs_count(asked) > 0
 
 
 def _requests(
-    workspace: Workspace, specs: Mapping[str, ModelSpec], claimed: Sequence[Job], asks: Asks
+    workspace: Workspace,
+    specs: Mapping[str, ModelSpec],
+    claimed: Sequence[Job],
+    asks: Asks,
+    first: date,
 ) -> tuple[list[dg.RunRequest], list[str]]:
     """The runs to ask for; a job that can have none fails in words, and stops no other."""
     requests, refused = [], []
@@ -112,7 +121,13 @@ def _requests(
         try:
             if spec is None:
                 raise NotAvailableError(f"{job.model} is not available on this home's source.")
-            requests.append(asks(workspace, spec, job))
+            request = asks(workspace, spec, job)
+            if request.partition_key and request.partition_key < first.isoformat():
+                raise DayError(
+                    f"{request.partition_key} is before {first}, the first day of Dagster's"
+                    " partitions: start `sevenfold serve` again where that was changed."
+                )
+            requests.append(request)
         except Refusal as refusal:
             with writing(workspace.engine) as connection:
                 jobs.refuse(connection, job, utc_now(), str(refusal))
@@ -121,11 +136,8 @@ def _requests(
 
 
 def _answering(_: Workspace, _spec: ModelSpec, job: Job) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=f"{job.id}:{job.attempt}",
-        run_config=dg.RunConfig(ops={"answer_file": BulkFile(job_id=job.id, attempt=job.attempt)}),
-        tags={JOB: job.id, "sevenfold/model": job.model},
-    )
+    asked = BulkFile(job_id=job.id, attempt=job.attempt)
+    return request_run(job, BULK, config=dg.RunConfig(ops={"answer_file": asked}))
 
 
 def _scoring(workspace: Workspace, spec: ModelSpec, job: Job) -> dg.RunRequest:

@@ -17,11 +17,13 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine
 
+from assets.interrupts import asked_to_end
 from ml.jobs.lease import LEASE, Lease, renewed
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs, webhooks
+from warehouse.repositories import jobs, models, webhooks
 from warehouse.repositories.jobs import Job, LostJobError
 
+BULK = "bulk_file"
 JOB, ATTEMPT = "sevenfold/job", "sevenfold/attempt"
 TOLD = ("version", "champion", "promoted", "outcome", "model_version", "data_version", "origin")
 ROWS = "dagster/partition_row_count"
@@ -29,11 +31,16 @@ ROWS = "dagster/partition_row_count"
 
 
 def request_run(
-    job: Job, dagster_job: str, day: date | None = None, run_key: str | None = None
+    job: Job,
+    dagster_job: str,
+    day: date | None = None,
+    run_key: str | None = None,
+    config: dg.RunConfig | None = None,
 ) -> dg.RunRequest:
     """Ask for the run of a claimed job; a later attempt is another run."""
     return dg.RunRequest(
         run_key=run_key or f"{job.id}:{job.attempt}",
+        run_config=config,
         job_name=dagster_job,
         partition_key=day.isoformat() if day else None,
         tags={
@@ -57,10 +64,12 @@ def as_job(
         job = jobs.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
     seen = _Seen()
 
-    def stop() -> None:
+    def stop(why: str) -> None:
         # As Dagster's own launcher ends a run of this process: its steps are told, and it says so.
-        instance.report_run_canceling(run, "Its job was cancelled.")
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            instance.report_run_canceling(run, why)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     with renewed(engine, job, stop) as lease:
         try:
@@ -68,7 +77,9 @@ def as_job(
                 seen.note(event)
                 yield event
         except dg.DagsterExecutionInterruptedError:
-            _end(engine, job, lease, seen, stopped=True)
+            # Where nobody wanted it, as when everything is shut down, another run does the job.
+            if asked_to_end(instance, run.run_id):
+                _end(engine, job, lease, seen, stopped=True)
             raise
     lease.check()
     _end(engine, job, lease, seen, stopped=False)
@@ -114,6 +125,6 @@ def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> 
                 "job": job.id,
                 "model": job.model,
                 "version": seen.result.get("candidate"),
-                "promoted": seen.result.get("promoted", False),
+                "promoted": models.was_promoted(connection, str(seen.result.get("candidate"))),
             }
             webhooks.publish(connection, "retraining.completed", None, told)

@@ -9,10 +9,10 @@ import dagster as dg
 from assets.bulk import answer_file
 from assets.ingest import RAW
 from ml.models import ModelSpec
+from orchestration.job_runs import BULK
 
 JobDefinition: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
 INGEST = "ingest_source"
-BULK = "bulk_file"
 
 
 def training_job_name(spec: ModelSpec) -> str:

@@ -5,6 +5,7 @@ a few indexed reads, and each key carries what it was asked for.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 import dagster as dg
 
@@ -21,14 +22,14 @@ from warehouse.repositories import drift, scores
 
 
 def build_sensors(
-    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition]
+    specs: Sequence[ModelSpec], jobs_by_name: Mapping[str, JobDefinition], first: date
 ) -> list[dg.SensorDefinition]:
     """For each model one for drift and one for retraining; those of what people asked for.
 
     And one that starts nothing, but ends what is dead.
     """
     of_models = [make(spec) for spec in specs for make in (_drift_sensor, _retraining_sensor)]
-    return [_abandoned_sensor(), *build_intents(specs, jobs_by_name), *of_models]
+    return [_abandoned_sensor(), *build_intents(specs, jobs_by_name, first), *of_models]
 
 
 def _abandoned_sensor() -> dg.SensorDefinition:

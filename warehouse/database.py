@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -119,6 +120,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def is_postgres(connection: Connection) -> bool:
     """Whether the connection is to PostgreSQL."""
     return connection.dialect.name == "postgresql"
+
+
+def one_at_a_time(connection: Connection, what: str) -> None:
+    """Wait until no other transaction that named the same thing is open.
+
+    For what is looked at before it is changed. SQLite has one writer anyway.
+    """
+    if is_postgres(connection):
+        key = zlib.crc32(f"sevenfold {what}".encode())
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def upsert(

@@ -186,14 +186,17 @@ async def promote(
 
 
 async def rollback(request: Request, model: str, body: RollbackRequest) -> Response:
-    spec = spec_of(request, model)
+    workspace, spec = services(request).workspace, spec_of(request, model)
 
     def make(connection: Connection) -> Made:
         by = caller_of(request).owner
         try:
-            entry = models.rollback(connection, spec.name, body.reason, by)
+            entry = promotion.rollback(connection, workspace, spec, body.reason, by)
         except NothingToRollBackError as error:
             raise Problem(409, "no_champion", f"{error}.") from error
+        except DamagedArtifactError as error:
+            said = "The files of the champion before are not those that were written: promote"
+            raise Problem(409, "artifact_damaged", f"{said} another version.") from error
         told = {"version": entry.version, "reason": body.reason}
         note(connection, request, "model.rollback", spec.name, told)
         return Made(_logged(entry), 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from warehouse.job_files import INPUT, JobFiles
 from warehouse.objects import StoreError
 from warehouse.repositories import jobs
 from warehouse.repositories.jobs import Chunk, Job, LostJobError
+
+LOG = logging.getLogger(__name__)
 
 
 def run_bulk(
@@ -53,8 +56,9 @@ def run_bulk(
                 state = "cancelled"
         except (FileError, Refusal) as refused:
             state, error = "failed", str(refused)
-        except StoreError as missing:
-            state, error = "failed", f"Its file cannot be read: {missing}"
+        except StoreError:
+            LOG.exception("job %s", job_id)
+            state, error = "failed", "Its stored file cannot be read; the run's log says why."
         except (LostJobError, SQLAlchemyError, OSError):
             raise
         except Exception as wrong:  # doing it again would fail again
@@ -88,13 +92,17 @@ def _work(
                 lease.check()
                 if lease.cancelled.is_set():
                     break
-                progress(_kept(workspace, files, job, number, outcomes))
+                now = _kept(workspace, files, job, number, outcomes)
+                if now.state == "cancelling":
+                    lease.cancelled.set()
+                progress(now)
     return {"model_version": answering.version}
 
 
 def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes: Outcomes) -> Job:
     """The part first, then its row: a part without one is written again by the next attempt."""
-    name = f"{number:06d}.parquet"
+    # Another attempt's part is never overwritten: this one may be over, and not know it yet.
+    name = f"{number:06d}-{job.attempt}.parquet"
     with files.draft() as draft:
         pq.write_table(outcomes.table, draft, compression="zstd")
         files.keep(draft, job.id, name)

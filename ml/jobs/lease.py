@@ -34,11 +34,13 @@ class Lease:
 
 
 @contextmanager
-def renewed(engine: Engine, job: Job, stop: Callable[[], None] = lambda: None) -> Iterator[Lease]:
+def renewed(
+    engine: Engine, job: Job, stop: Callable[[str], None] = lambda _: None
+) -> Iterator[Lease]:
     """Renew the lease of a job that was started, until the block ends.
 
-    ``stop`` is called once, from the thread that renews, when the work should not go on: somebody
-    cancelled the job, or it is another attempt's.
+    ``stop`` is called once with the reason, from the thread that renews, when the work should not
+    go on: somebody cancelled the job, or it is another attempt's.
     """
     lease, ended = Lease(), threading.Event()
 
@@ -49,13 +51,13 @@ def renewed(engine: Engine, job: Job, stop: Callable[[], None] = lambda: None) -
                     goes_on = jobs.renew(connection, job.id, job.attempt, utc_now(), LEASE)
             except LostJobError:
                 lease.lost.set()
-                stop()
+                stop("Another run took its job over.")
                 return
             except SQLAlchemyError:
                 continue  # the next renewal comes before the lease ends
             if not goes_on and not lease.cancelled.is_set():
                 lease.cancelled.set()
-                stop()
+                stop("Its job was cancelled.")
 
     thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
     thread.start()

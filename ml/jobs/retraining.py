@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ml.lifecycle.retraining import Retraining
 from ml.models import ModelSpec
+from warehouse.database import one_at_a_time
 from warehouse.repositories import jobs, models
 from warehouse.repositories.jobs import Job
 from warehouse.repositories.models import ModelVersion
@@ -53,6 +54,7 @@ class Trained:
 
 def ask(connection: Connection, spec: ModelSpec, reason: str, owner: str, asked_by: str) -> Job:
     """Queue a training; TrainingUnderWayError where one has not ended."""
+    one_at_a_time(connection, f"training of {spec.name}")
     busy = jobs.under_way(connection, "train", spec.name)
     if busy is not None:
         raise TrainingUnderWayError(spec.name, busy)
@@ -66,6 +68,7 @@ def ask_by_policy(
 
     One that failed is not tried again for the same cause: it would fail again.
     """
+    one_at_a_time(connection, f"training of {spec.name}")
     asked_by = f"{POLICY}:{verdict.key}"
     if jobs.under_way(connection, "train", spec.name) or jobs.asked_for(
         connection, "train", asked_by

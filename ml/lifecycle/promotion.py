@@ -34,3 +34,17 @@ def promote(
     if champion is not None and champion.version == version:
         raise AlreadyChampionError(f"{version} is champion of {spec.title} already")
     return models.promote(connection, spec.name, version, reason, by)
+
+
+def rollback(
+    connection: Connection, workspace: Workspace, spec: ModelSpec, reason: str, by: str
+) -> Promotion:
+    """Make the champion before the present one champion again, or none where there was none.
+
+    Raises NothingToRollBackError without a champion, and DamagedArtifactError where the files of
+    the one before are not those that were written: then nothing is changed.
+    """
+    entry = models.rollback(connection, spec.name, reason, by)
+    if entry.version is not None:
+        workspace.artifacts.open(spec.name, entry.version)
+    return entry

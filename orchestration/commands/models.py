@@ -125,14 +125,14 @@ def promote(
 def rollback(model: Model, reason: Reason, home: Home = None) -> None:
     """Make the champion before the present one champion again: the same files to the last bit."""
     use_existing_home(home)
+    from ml.lifecycle import promotion
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import writing
-    from warehouse.repositories import models as repository
 
     workspace = Workspace.current()
     spec = workspace.registry[model]
     with writing(workspace.engine) as connection:
-        entry = repository.rollback(connection, spec.name, reason, actor())
+        entry = promotion.rollback(connection, workspace, spec, reason, actor())
         told = {"version": entry.version, "reason": reason}
         log(connection, "model.rollback", spec.name, told)
     note(f"Champion of {spec.title}: {entry.version or 'none'}.")

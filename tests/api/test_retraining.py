@@ -197,6 +197,20 @@ def test_what_is_unknown_or_damaged_is_not_promoted(
     assert champion(workspace) == before
 
 
+def test_a_rollback_to_a_damaged_version_changes_nothing(
+    client: httpx.Client, workspace: Workspace
+) -> None:
+    before = champion(workspace)
+    assert before is not None
+    now = train(workspace, EIGHTH, "run-2").version
+    assert client.post(f"{MODEL}/promote", json={"version": now, **WHY}).status_code == 200
+    folder = workspace.artifacts.open(EIGHTH.name, before).folder
+    [path, *_] = [one for one in (folder / "fitted").iterdir() if one.is_file()]
+    path.write_bytes(path.read_bytes() + b" ")
+    problem(client.post(f"{MODEL}/rollback", json=WHY), 409, "artifact_damaged")
+    assert champion(workspace) == now
+
+
 def test_each_decision_is_in_the_audit_log(client: httpx.Client, workspace: Workspace) -> None:
     job_id = asked(client)
     client.put(POLICY, json={})

@@ -127,10 +127,12 @@ def test_a_training_and_then_a_scoring_are_runs_whose_jobs_end_with_what_came_of
 def test_what_cannot_be_done_fails_the_job_in_words(dagster: Dagster) -> None:
     later = dagster.ask("score", as_of=(LAST + timedelta(days=9)).isoformat())
     elsewhere = dagster.ask("score", model="nobodys")
+    early = dagster.ask("score", as_of="2023-12-31")
     possible = dagster.ask("score")
     [request] = dagster.tick("score_jobs")
     assert "cannot be scored" in str(dagster.job(later).error)
     assert "nobodys is not available" in str(dagster.job(elsewhere).error)
+    assert "cannot be scored" in str(dagster.job(early).error)
     assert dagster.run(request) != 0
     ended = dagster.job(possible)
     assert ended.state == "failed"

@@ -15,7 +15,15 @@ from sqlalchemy.exc import IntegrityError
 
 from warehouse.database import reading, writing
 from warehouse.repositories import job_quotas, jobs
-from warehouse.repositories.jobs import MOST_STARTS, SAMPLE, Chunk, Job, LostJobError, RowError
+from warehouse.repositories.jobs import (
+    MOST_ATTEMPTS,
+    MOST_STARTS,
+    SAMPLE,
+    Chunk,
+    Job,
+    LostJobError,
+    RowError,
+)
 
 T = TypeVar("T")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -309,3 +317,16 @@ def test_a_claim_goes_on_where_its_run_waits_for_its_turn(desk: Desk) -> None:
     assert begun.state == "running"
     desk(jobs.prolong, [desk.get(waits)], LATER + 9 * LEASE)
     assert desk.get(waits).lease_until == LATER + LEASE, "a run that began has its own lease"
+
+
+def test_a_job_for_which_no_run_ever_began_has_failed_some_day(desk: Desk) -> None:
+    job_id = desk.ask()
+    now = NOW
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        [job] = desk.claimed(now)
+        assert job.attempt == attempt
+        now += LEASE
+    assert desk.claimed(now) == []
+    ended = desk.get(job_id)
+    assert ended.state == "failed"
+    assert "none began" in str(ended.error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -191,3 +192,21 @@ def version(
         status="candidate",
         details=details,
     )
+
+
+def test_two_rollbacks_at_once_go_two_promotions_back(engine: Engine) -> None:
+    with writing(engine) as connection:
+        for name in ("first", "second", "third"):
+            models.register(connection, version(name))
+            models.promote(connection, "churn", name, "better", "me")
+
+    def back(_: int) -> str | None:
+        with writing(engine) as connection:
+            return models.rollback(connection, "churn", "worse", "me").version
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(back, range(2))) == ["first", "second"]
+    with reading(engine) as connection:
+        found = models.champion(connection, "churn")
+    assert found is not None
+    assert found.version == "first"

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, update
 
+from warehouse.control_tables import schedules as schedules_table
 from warehouse.database import reading, writing
 from warehouse.repositories import jobs, schedules
 from warehouse.repositories.schedules import MISSED_AFTER, Schedule, ScheduleRun, UnderWayError
@@ -210,3 +211,33 @@ def test_pages_hold_every_schedule_once_newest_first(desk: Desk) -> None:
     expected = sorted(made, key=lambda one: (one.created_at, one.id), reverse=True)
     assert seen == [one.id for one in expected]
     assert desk(schedules.get, "sch_\0") is None
+
+
+def test_one_that_cannot_be_computed_is_paused_and_stops_no_other(desk: Desk) -> None:
+    odd, other = desk.make(), desk.make()
+    with writing(desk.engine) as connection:
+        connection.execute(
+            update(schedules_table)
+            .where(schedules_table.c.id == odd.id)
+            .values(timezone="Mars/Olympus")
+        )
+    fired = {run.schedule: run for run in desk.fire(START + HOUR)}
+    assert fired[other.id].outcome == "started"
+    assert "Mars/Olympus" in str(fired[odd.id].detail)
+    paused = desk(schedules.get, odd.id)
+    assert paused is not None
+    assert (paused.paused, paused.next_at) == (True, None)
+
+
+def test_two_that_start_it_by_hand_at_once_start_it_once(desk: Desk) -> None:
+    schedule = desk.make()
+
+    def start(number: int) -> bool:
+        try:
+            desk(schedules.run_by_hand, schedule, "ann", START + timedelta(seconds=number))
+        except UnderWayError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(start, range(8))) == 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from warehouse.control_tables import jobs
-from warehouse.database import is_postgres
+from warehouse.database import one_at_a_time
 from warehouse.repositories.jobs import ACTIVE
 
 _T = jobs.c
@@ -43,9 +42,7 @@ def admit(connection: Connection, owner: str, quota: Quota, size: int = 0) -> No
 
     In the transaction that then makes the job, nobody else's comes between.
     """
-    if is_postgres(connection):  # on SQLite there is one writer anyway
-        key = zlib.crc32(f"sevenfold jobs of {owner}".encode())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    one_at_a_time(connection, f"jobs of {owner}")
     check(held(connection, owner), quota, size)
 
 

@@ -27,6 +27,8 @@ ACTIVE: tuple[State, ...] = ("queued", "running", "cancelling")
 FINAL: tuple[State, ...] = ("cancelled", "completed", "failed", "expired")
 MOST_STARTS = 10
 """A job whose run died so often has failed."""
+MOST_ATTEMPTS = 30
+"""So has one for which so many runs were asked, none of which lived."""
 SAMPLE = 100
 """Errors of a job that are kept here; its parts hold every row's outcome."""
 _T = jobs.c
@@ -205,6 +207,11 @@ def claim(
         elif job.state == "running" and job.starts >= MOST_STARTS:
             said = f"Its run died {job.starts} times; Dagster's log of the runs has the reason."
             _end(connection, ours, "failed", now, error=said)
+        elif job.attempt >= MOST_ATTEMPTS:
+            said = (
+                f"{job.attempt} runs were asked for, and none began; Dagster's log says why."
+            )
+            _end(connection, ours, "failed", now, error=said)
         else:
             change = {"state": "queued", "attempt": job.attempt + 1, "lease_until": now + lease}
             if _changed(connection, ours, change):
@@ -308,8 +315,12 @@ def cancel(connection: Connection, job_id: str, now: datetime) -> State | None:
     A job that has ended stays as it is; None where there is none of that id.
     """
     waiting = [_T.id == job_id, _T.state == "queued"]
+    running = [_T.id == job_id, _T.state == "running"]
     if not _end(connection, waiting, "cancelled", now):
-        _changed(connection, [_T.id == job_id, _T.state == "running"], {"state": "cancelling"})
+        # Claimed again between both, it waits anew.
+        changed = _changed(connection, running, {"state": "cancelling"})
+        if not changed:
+            _end(connection, waiting, "cancelled", now)
     found = get(connection, job_id)
     return None if found is None else found.state
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Select, func, insert, select
 
-from warehouse.database import utc_now
+from warehouse.database import one_at_a_time, utc_now
 from warehouse.events import EVENTS
 from warehouse.repositories import webhooks
 from warehouse.repositories.rows import record, values
@@ -139,6 +139,7 @@ def rollback(
     Rolling back twice goes two promotions back, not to and fro. Raises NothingToRollBackError
     where the model has no champion.
     """
+    one_at_a_time(connection, f"champion of {model}")
     stack: list[str] = []
     for entry in reversed(log(connection, model, limit=None)):
         if entry.action == "promote":

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from warehouse.control_tables import retrain_policies
+from warehouse.database import upsert
 from warehouse.repositories.rows import record, values
 
 Promotion = Literal["automatic", "approval"]
@@ -44,6 +45,4 @@ def get(connection: Connection, model: str) -> RetrainPolicy | None:
 
 def put(connection: Connection, policy: RetrainPolicy) -> None:
     """Store the policy in place of the one before."""
-    table = retrain_policies
-    connection.execute(delete(table).where(table.c.model == policy.model))
-    connection.execute(insert(table).values(**values(policy)))
+    upsert(connection, retrain_policies, [values(policy)], ["model"])

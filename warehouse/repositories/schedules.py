@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,14 +28,14 @@ from sqlalchemy import (
 
 from warehouse.control_tables import jobs as jobs_table
 from warehouse.control_tables import schedule_runs, schedules
-from warehouse.cron import newest_until, next_after
+from warehouse.cron import CronError, newest_until, next_after
+from warehouse.database import one_at_a_time
 from warehouse.repositories import jobs, webhooks
 from warehouse.repositories.rows import record, values
 
 Action = Literal["bulk", "score", "train"]
 Missed = Literal["run_once", "skip"]
 Outcome = Literal["started", "overlapped", "missed"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
 MISSED_AFTER = timedelta(minutes=10)
 """A time that nobody looked at for so long was missed; before that it is only late."""
 _S, _R = schedules.c, schedule_runs.c
@@ -189,6 +189,7 @@ def run_by_hand(
     connection: Connection, schedule: Schedule, asked_by: str, now: datetime
 ) -> ScheduleRun:
     """Do now what the schedule does; UnderWayError while its last job has not ended."""
+    one_at_a_time(connection, schedule.id)
     busy = _under_way(connection, schedule.id)
     if busy is not None:
         raise UnderWayError(busy)
@@ -219,8 +220,15 @@ def _fire(connection: Connection, schedule: Schedule, now: datetime) -> list[Sch
     first = schedule.next_at
     assert first is not None, "only what has a next time is due"
     ours = [*_present(schedule.id), _S.next_at == first]
-    last = newest_until(schedule.cron, schedule.timezone, first, now) or first
-    following = next_after(schedule.cron, schedule.timezone, last)
+    try:
+        last = newest_until(schedule.cron, schedule.timezone, first, now) or first
+        following = next_after(schedule.cron, schedule.timezone, last)
+    except CronError as error:
+        # Of a zone that this machine does not know, say: the other schedules go on.
+        stopped = update(schedules).where(*ours).values(next_at=None, paused=True)
+        connection.execute(stopped)
+        return [_told(connection, schedule, first, now, "missed", f"paused, since {error}")]
+    one_at_a_time(connection, schedule.id)
     moved = update(schedules).where(*ours).values(next_at=following)
     if connection.execute(moved).rowcount != 1:
         return []  # another one fired it, or somebody edited it
