@@ -14,9 +14,13 @@ R = TypeVar("R")
 def ahead(items: Iterable[T], work: Callable[[T], R], threads: int) -> Generator[R, None, None]:
     """What ``work`` makes of each item, in order.
 
-    Items are taken in the caller's thread, and worked on by ``threads`` others, at most one more
-    than those at a time; close it to begin no further one.
+    Items are taken in the caller's thread and worked on by ``threads`` others, of which one more
+    item may wait; where there are none, by the caller's, one after the other. Close it to begin no
+    further item.
     """
+    if not threads:
+        yield from map(work, items)
+        return
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -62,6 +62,11 @@ class Answering:
         }
         self.schema = outcome_schema(spec)
 
+    @property
+    def by_column(self) -> bool:
+        """Whether the model answers rows by column; then several threads may ask at once."""
+        return self._serving.by_column
+
     def answer(self, rows: Rows) -> Outcomes:
         """An outcome for every row; FileError or Refusal where no row can have one."""
         by_column, others = self._by_column(rows)
@@ -71,7 +76,7 @@ class Answering:
 
     def _by_column(self, rows: Rows) -> tuple[pa.Table, Rows]:
         """The decisions of the rows that the model answers by column, and the other rows."""
-        if rows.table is None or not self._serving.by_column:
+        if rows.table is None or not self.by_column:
             return self._outcomes({}, 0), rows
         paths = column_paths(self.spec.Query, rows.table, self._serving.text_inputs)
         asked = AskedColumns(*columns_of(rows.table, paths), self._stored.of, self._as_of)

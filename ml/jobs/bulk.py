@@ -86,9 +86,10 @@ def _work(
     with files.local(job.id, INPUT) as path:
         chunks = read_rows(path, job.params.get("form", FORM), bool(job.params.get("gzip", False)))
         left = ((number, rows) for number, rows in enumerate(chunks) if number not in done)
-        answered = ahead(left, lambda one: (one[0], answering.answer(one[1])), num_threads())
-        with closing(answered):
-            for number, outcomes in answered:
+        # What answers row by row may fit something, and need not bear to be asked twice at a time.
+        threads = num_threads() if answering.by_column else 0
+        with closing(ahead(left, lambda one: (one[0], answering.answer(one[1])), threads)) as found:
+            for number, outcomes in found:
                 lease.check()
                 if lease.cancelled.is_set():
                     break

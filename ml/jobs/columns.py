@@ -30,7 +30,7 @@ def columns_of(
         column = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
         if reads:
             found[path], odd = _numbers_in(column)
-        elif _is_text(column.type):
+        elif pa.types.is_string(column.type):
             found[path], odd = _texts(column), None
         elif _is_number(column.type):
             found[path], odd = _numbers(column)
@@ -39,15 +39,6 @@ def columns_of(
         if odd is not None:
             left |= odd
     return found, left
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return any(
-        is_kind(kind)
-        for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -61,9 +52,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.Array) -> Texts:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    coded = column.cast(pa.large_string()).dictionary_encode()
+    coded = column.dictionary_encode()
     distinct = coded.dictionary.to_pylist()
     places = coded.indices.fill_null(-1).to_numpy()
     if "" in distinct:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -75,6 +76,10 @@ def column_paths(
             f"{name}.…" if _is_free(info.annotation) else name for name, info in fields.items()
         )
         raise FileError(f"no query has the columns {', '.join(unknown)}; it has {known}")
+    # Sorted, a path comes right before those that lead into what it names.
+    for one, other in pairwise(sorted(table.column_names, key=lambda name: name.split("."))):
+        if other.split(".")[: one.count(".") + 1] == one.split("."):
+            raise FileError(f"the columns {one} and {other} are about the same: give one of them")
     found = []
     for name in table.column_names:
         path = tuple(name.split("."))

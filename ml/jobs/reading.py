@@ -221,7 +221,22 @@ def _parquet(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
         for table in _chunks(batches, file.schema_arrow, chunk_rows):
             lines = np.arange(first, first + table.num_rows)
             first += table.num_rows
-            yield Rows(lines, [], table=table)
+            yield Rows(lines, [], table=_of_plain_texts(table))
+
+
+def _of_plain_texts(table: pa.Table) -> pa.Table:
+    """The same with texts of one type: a writer's choice among Arrow's several means nothing."""
+    for place, column in enumerate(table.schema):
+        packed = pa.types.is_dictionary(column.type)
+        kind = column.type.value_type if packed else column.type
+        if (
+            pa.types.is_large_string(kind)
+            or pa.types.is_string_view(kind)
+            or (packed and pa.types.is_string(kind))
+        ):
+            texts = table.column(place).cast(kind).cast(pa.string())
+            table = table.set_column(place, column.name, texts)
+    return table
 
 
 @contextmanager

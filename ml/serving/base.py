@@ -86,7 +86,7 @@ class Serving(ABC):
     wait for it. ``reads_by_name`` says that stored features are looked up by name, so that others
     beside them do no harm. ``asked_by`` are the query's fields that name a stored entity, in the
     order of the parts of its key, where its name alone is a question. ``by_column`` says that
-    ``answer_columns`` answers rows.
+    ``answer_columns`` answers rows, and that several threads may ask at once.
     """
 
     fits: ClassVar[bool] = False

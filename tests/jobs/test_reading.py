@@ -128,6 +128,22 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     )
 
 
+def test_texts_of_a_parquet_file_are_of_one_type(tmp_path: Path) -> None:
+    values = ["C1", None, "é"]
+    kinds = [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int8(), pa.string()),
+    ]
+    table = pa.table({str(kind): pa.array(values, kind) for kind in kinds})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    [rows] = read(tmp_path / "rows.parquet", "parquet")
+    assert rows.table is not None
+    assert set(rows.table.schema.types) == {pa.string()}
+    assert rows.table.to_pylist() == table.to_pylist()
+
+
 @pytest.mark.parametrize(
     ("raw", "form", "gzipped", "said"),
     [
