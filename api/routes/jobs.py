@@ -208,27 +208,18 @@ def _page(
     model: str | None,
 ) -> Jobs:
     having = services(request)
-    after = None
-    if cursor is not None:
-        at, last_id = cursors.decode(cursor, str, str)
-        after = (cursors.instant(at), str(last_id))
     with reading(having.workspace.engine) as connection:
         found = repository.page(
             connection,
             limit + 1,
-            after,
+            cursors.after(cursor),
             owner,
             states=[state] if state else (),
             kinds=[kind] if kind else (),
             models=[_named(having, model)] if model else (),
         )
-    more = len(found) > limit
-    found = found[:limit]
-    last = found[-1] if more else None
-    return Jobs(
-        items=[shown(having, job) for job in found],
-        next_cursor=cursors.encode(last.created_at.isoformat(), last.id) if last else None,
-    )
+    items, following = cursors.cut(found, limit)
+    return Jobs(items=[shown(having, job) for job in items], next_cursor=following)
 
 
 def _named(having: Services, model: str) -> str:
