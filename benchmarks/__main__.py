@@ -19,7 +19,10 @@ from benchmarks.harness import HEADER, table
 from benchmarks.runner import benchmark, measure
 
 # Cheap ones first: a run that is stopped early has something to say.
-NAMES = ("load", "scoring", "bulk_write", "ingest", "backfill", "features", "pipeline")
+NAMES = (
+    *("load", "scoring", "bulk_write", "bulk_file"),
+    *("ingest", "backfill", "features", "pipeline"),
+)
 APART = ("api",)
 KNOWN = (*NAMES, *APART)
 PACKAGES = (

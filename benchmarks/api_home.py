@@ -92,14 +92,19 @@ def make(
 def _make(
     folder: Path, clients: int, models: Sequence[str] | None, postgres_url: str
 ) -> tuple[Home, Home, Clients]:
+    forget_settings()
+    sqlite = fill(folder / "sqlite", clients, models, "")
+    return sqlite, fill(folder / "postgresql", clients, [CHURN], postgres_url), _clients(sqlite)
+
+
+def forget_settings() -> None:
+    """Leave none of the caller's settings in this process but the threads."""
     for name in [name for name in os.environ if name.startswith("SEVENFOLD_")]:
         if name != "SEVENFOLD_THREADS":
             del os.environ[name]
-    sqlite = _fill(folder / "sqlite", clients, models, "")
-    return sqlite, _fill(folder / "postgresql", clients, [CHURN], postgres_url), _clients(sqlite)
 
 
-def _fill(folder: Path, clients: int, models: Sequence[str] | None, warehouse_url: str) -> Home:
+def fill(folder: Path, clients: int, models: Sequence[str] | None, warehouse_url: str) -> Home:
     """Ingest, train, promote and score."""
     from ml.lifecycle.scoring import score
     from ml.lifecycle.training import train
