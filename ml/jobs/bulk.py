@@ -105,7 +105,8 @@ def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes
     # Another attempt's part is never overwritten: this one may be over, and not know it yet.
     name = f"{number:06d}-{job.attempt}.parquet"
     with files.draft() as draft:
-        pq.write_table(outcomes.table, draft, compression="zstd")
+        # Without dictionaries, which take longer and leave zstd with more.
+        pq.write_table(outcomes.table, draft, compression="zstd", use_dictionary=False)
         files.keep(draft, job.id, name)
     reach("job-part")
     chunk = Chunk(number, outcomes.rows_ok, len(outcomes.errors), name)

@@ -135,6 +135,8 @@ def texts(connection: Connection, model: str, entities: Collection[str]) -> dict
     columns = (table.as_of, table.data_version, table.schema_hash)
     query = select(table.entity, *columns, cast(table.features, Text).label("features"))
     wanted = sorted(name for name in entities if "\0" not in name)
+    if not wanted:
+        return {}
     rows = connection.execute(query.where(table.model == model, _among(connection, wanted)))
     return {
         entity: OnlineText(as_of, data_version, schema_hash, features)
