@@ -87,7 +87,9 @@ def test_a_file_that_comes_in_pieces_is_counted_as_a_whole(
     assert incoming.lines == len(whole.decode().split("\n")) - (whole[-1:] in (b"", b"\n"))
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"a\nb\n"), parquet()])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"a\nb\n", mtime=0), parquet()], ids=["gzip", "parquet"]
+)
 def test_the_lines_of_what_is_packed_are_not_known(tmp_path: Path, content: bytes) -> None:
     incoming = Incoming(tmp_path / "file")
     incoming.write(content)
