@@ -109,8 +109,12 @@ def _longer(column: Texts, most: int) -> np.ndarray:
 
 def _stored(asked: AskedColumns, ids: Texts, left: np.ndarray) -> tuple[list[Stored], np.ndarray]:
     """The stored features of all clients named, and each row's place among them; -1 without."""
-    places = np.unique(ids.places[~left & ids.given]).tolist()
-    found = asked.stored([ids.distinct[place] for place in places]) if places else {}
+    named = np.zeros(len(ids.distinct), dtype=bool)
+    named[ids.places[~left & ids.given]] = True
+    names = [ids.distinct[place] for place in np.flatnonzero(named).tolist()]
+    found = asked.stored(names) if names else {}
+    if not found:
+        return [], np.full(len(left), -1)
     at = {name: place for place, name in enumerate(found)}
     by_row = ids.of_rows([*(at.get(name, -1) for name in ids.distinct), -1], np.int64)
     return list(found.values()), by_row
