@@ -201,12 +201,7 @@ class Predictor:
             "model_version": champion.version,
             "as_of": as_of,
             "data_version": data_version,
-            "inputs": {
-                "stored": answer.stored,
-                "given": answer.given,
-                "missing": answer.missing,
-                "unseen": answer.unseen,
-            },
+            "inputs": answer.inputs,
             "decisions": answer.decisions,
             "detail": answer.detail,
         }

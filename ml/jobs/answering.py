@@ -1,8 +1,9 @@
 """Answers to the rows of a file by one version of a model, as a table of outcomes.
 
 The table has a row for each decision (a row of a file may have several) and for each error:
-``line``, ``outcome`` (``ok`` or ``error``), ``code`` and ``detail`` of an error, ``as_of``, and the
-columns of the model's ``Decision``, lists and objects as JSON.
+``line``, ``outcome`` (``ok`` or ``error``), ``code`` and ``detail`` of an error, what an answer
+over HTTP says beside its decisions (its ``detail`` is ``decision_detail`` here), and the columns of
+the model's ``Decision``, lists and objects as JSON.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import JSON
 
 from ml.jobs.columns import columns_of
 from ml.jobs.joining import schema_of
@@ -29,7 +29,6 @@ from ml.serving.base import Answer, Asked, QueryError
 from ml.serving.columns import AskedColumns
 from warehouse.jsontext import json_texts
 from warehouse.repositories.jobs import RowError
-from warehouse.scored import scored_table
 
 NOT_ANSWERABLE = "query_not_answerable"
 
@@ -43,12 +42,25 @@ class Outcomes:
     errors: list[RowError]
 
 
-class Answering:
-    """The present champion of a model, loaded to answer files."""
+class _Found(NamedTuple):
+    """An answer to a line of a file, and the data that it is about."""
 
-    def __init__(self, workspace: Workspace, spec: ModelSpec, reasons: bool) -> None:
-        """Load it; NoChampionError where there is none."""
-        artifact = workspace.champion(spec)
+    line: int
+    as_of: date
+    data_version: str
+    answer: Answer
+
+
+class Answering:
+    """One version of a model, loaded to answer files."""
+
+    def __init__(
+        self, workspace: Workspace, spec: ModelSpec, reasons: bool, version: str | None = None
+    ) -> None:
+        """Load that version or else the champion; NoChampionError where there is none."""
+        artifact = (
+            workspace.artifacts.open(spec.name, version) if version else workspace.champion(spec)
+        )
         if artifact is None:
             raise NoChampionError(f"{spec.title} has no champion yet, so it is silent.")
         workspace.require_format(spec, artifact)
@@ -56,11 +68,11 @@ class Answering:
         self.version = artifact.version
         self._stored = StoredReader(workspace, spec, str(artifact.manifest["schema_hash"]))
         self._serving = spec.serving_class()(spec, workspace.ml, artifact.fitted_folder)
-        self._as_of = workspace.as_of()
-        self._json = {
-            column.name for column in scored_table(spec).c if isinstance(column.type, JSON)
-        }
-        self.schema = outcome_schema(spec)
+        data = workspace.data_version()
+        self._as_of, self._data_version = workspace.as_of(data), data.snapshot
+        columns = outcome_columns(spec)
+        self._json = {name for name, kind in columns.items() if kind == "json"}
+        self.schema = schema_of(columns)
 
     @property
     def by_column(self) -> bool:
@@ -79,14 +91,19 @@ class Answering:
         if rows.table is None or not self.by_column:
             return self._outcomes({}, 0), rows
         paths = column_paths(self.spec.Query, rows.table, self._serving.text_inputs)
-        asked = AskedColumns(*columns_of(rows.table, paths), self._stored.of, self._as_of)
+        asked = AskedColumns(
+            *columns_of(rows.table, paths), self._stored.of, self._as_of, self._data_version
+        )
         answered = self._serving.answer_columns(asked, self.reasons)
         if not len(answered.rows):
             return self._outcomes({}, 0), rows
+        inputs = np.array(json_texts(answered.inputs.distinct), object)
         columns = {
             "line": rows.lines[answered.rows],
-            "outcome": ["ok"] * len(answered.rows),
             "as_of": answered.as_of,
+            "data_version": answered.data_version,
+            "inputs": inputs[answered.inputs.places],
+            **self._ok(len(answered.rows)),
             **answered.columns,
         }
         rest = np.ones(len(rows.lines), dtype=bool)
@@ -94,47 +111,53 @@ class Answering:
         others = Rows(rows.lines[rest], rows.wrong, rows.table.filter(pa.array(rest)))
         return self._outcomes(columns, len(answered.rows)), others
 
-    def _row_by_row(self, rows: Rows) -> tuple[list[tuple[int, date, Answer]], list[RowError]]:
-        """The answers with line and day, and the rows without one, in the order of lines."""
+    def _row_by_row(self, rows: Rows) -> tuple[list[_Found], list[RowError]]:
+        """The answers, and the rows without one, in the order of lines."""
         asked = questions(self.spec, rows, self._serving.text_inputs)
         stored = self._with_stored(asked.queries)
-        answers = self._serving.answer_many(stored, self.reasons)
+        answers = self._serving.answer_many([one for one, _ in stored], self.reasons)
         wrong = list(asked.wrong)
-        found: list[tuple[int, date, Answer]] = []
-        for line, one, answer in zip(asked.lines, stored, answers, strict=True):
+        found: list[_Found] = []
+        for line, (one, data_version), answer in zip(asked.lines, stored, answers, strict=True):
             if isinstance(answer, QueryError):
                 where = f"{answer.pointer.strip('/').replace('/', '.')}: " if answer.pointer else ""
                 wrong.append(RowError(line, NOT_ANSWERABLE, f"{where}{answer}"[:500]))
             else:
-                found.append((line, one.as_of, answer))
+                found.append(_Found(line, one.as_of, data_version, answer))
         wrong.sort(key=lambda one: one.line)
         return found, wrong
 
-    def _with_stored(self, queries: Sequence[Any]) -> list[Asked]:
+    def _with_stored(self, queries: Sequence[Any]) -> list[tuple[Asked, str]]:
+        """The queries with their stored features, and the data that each is asked about."""
         entity_of = self.spec.serving_class().entity_of
         entities = [entity_of(query) for query in queries]
         stored = self._stored.of({name for name in entities if name is not None})
-        return [
-            Asked(query, None, self._as_of)
-            if name is None or name not in stored
-            else Asked(query, *stored[name])
-            for query, name in zip(queries, entities, strict=True)
-        ]
+        found = []
+        for query, name in zip(queries, entities, strict=True):
+            known = None if name is None else stored.get(name)
+            if known is None:
+                found.append((Asked(query, None, self._as_of), self._data_version))
+            else:
+                found.append((Asked(query, known.features, known.as_of), known.data_version))
+        return found
 
-    def _decided(self, found: Sequence[tuple[int, date, Answer]]) -> pa.Table:
-        each = [
-            (line, as_of, decision)
-            for line, as_of, answer in found
-            for decision in answer.decisions
-        ]
+    def _decided(self, found: Sequence[_Found]) -> pa.Table:
+        each = [(one, decision) for one in found for decision in one.answer.decisions]
         columns: dict[str, Any] = {
-            "line": [line for line, _, _ in each],
-            "outcome": ["ok"] * len(each),
-            "as_of": [as_of for _, as_of, _ in each],
+            "line": [one.line for one, _ in each],
+            "as_of": [one.as_of for one, _ in each],
+            "data_version": [one.data_version for one, _ in each],
+            "inputs": [one.answer.inputs for one, _ in each],
+            "decision_detail": [one.answer.detail for one, _ in each],
+            **self._ok(len(each)),
         }
         for name in self.spec.Decision.model_fields:
-            columns[name] = [decision.get(name) for _, _, decision in each]
+            columns[name] = [decision.get(name) for _, decision in each]
         return self._outcomes(columns, len(each))
+
+    def _ok(self, count: int) -> dict[str, list[str]]:
+        """What all rows with a decision say alike."""
+        return {"outcome": ["ok"] * count, "model_version": [self.version] * count}
 
     def _wrong(self, wrong: Sequence[RowError]) -> pa.Table:
         columns = {
@@ -158,8 +181,3 @@ class Answering:
             ],
             schema=self.schema,
         )
-
-
-def outcome_schema(spec: ModelSpec) -> pa.Schema:
-    """The columns of a table of outcomes."""
-    return schema_of(outcome_columns(spec))

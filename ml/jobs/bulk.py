@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +16,7 @@ from ml.jobs.answering import Answering, Outcomes
 from ml.jobs.files import job_files
 from ml.jobs.known import FORM, store_known
 from ml.jobs.lease import LEASE, Lease, renewed
+from ml.jobs.outcomes import ALIKE
 from ml.jobs.reading import read_rows
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError, Refusal
@@ -47,10 +48,9 @@ def run_bulk(
         job = jobs.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
     state: Literal["completed", "failed", "cancelled"] = "completed"
     error: str | None = None
-    result: Mapping[str, Any] | None = None
     with renewed(engine, job) as lease:
         try:
-            result = _work(workspace, job, lease, progress)
+            _work(workspace, job, lease, progress)
             lease.check()
             if lease.cancelled.is_set():
                 state = "cancelled"
@@ -67,17 +67,15 @@ def run_bulk(
                 jobs.finish(connection, job_id, attempt, "failed", utc_now(), said)
             raise
     with writing(engine) as connection:
-        jobs.finish(connection, job_id, attempt, state, utc_now(), error, result)
+        jobs.finish(connection, job_id, attempt, state, utc_now(), error)
         ended = jobs.get(connection, job_id)
     assert ended is not None
     return ended
 
 
-def _work(
-    workspace: Workspace, job: Job, lease: Lease, progress: Callable[[Job], None]
-) -> Mapping[str, Any]:
+def _work(workspace: Workspace, job: Job, lease: Lease, progress: Callable[[Job], None]) -> None:
     spec = workspace.registry[job.model]
-    answering = Answering(workspace, spec, bool(job.params.get("reasons", False)))
+    answering = _answering(workspace, job)
     files = job_files(workspace)
     with reading(workspace.engine) as connection:
         done = {chunk.number for chunk in jobs.chunks(connection, job.id)}
@@ -97,7 +95,17 @@ def _work(
                 if now.state == "cancelling":
                     lease.cancelled.set()
                 progress(now)
-    return {"model_version": answering.version}
+
+
+def _answering(workspace: Workspace, job: Job) -> Answering:
+    """By the version that began the job, so that all rows of a file are answered by one."""
+    spec, reasons = workspace.registry[job.model], bool(job.params.get("reasons", False))
+    begun = (job.result or {}).get("model_version")
+    found = Answering(workspace, spec, reasons, begun)
+    if begun is None:
+        with writing(workspace.engine) as connection:
+            jobs.tell(connection, job.id, job.attempt, {"model_version": found.version})
+    return found
 
 
 def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes: Outcomes) -> Job:
@@ -105,8 +113,8 @@ def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes
     # Another attempt's part is never overwritten: this one may be over, and not know it yet.
     name = f"{number:06d}-{job.attempt}.parquet"
     with files.draft() as draft:
-        # Without dictionaries, which take longer and leave zstd with more.
-        pq.write_table(outcomes.table, draft, compression="zstd", use_dictionary=False)
+        # Dictionaries only where nearly all rows are alike: else they take longer, and more room.
+        pq.write_table(outcomes.table, draft, compression="zstd", use_dictionary=ALIKE)
         files.keep(draft, job.id, name)
     reach("job-part")
     chunk = Chunk(number, outcomes.rows_ok, len(outcomes.errors), name)

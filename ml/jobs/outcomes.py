@@ -15,8 +15,14 @@ BESIDE: Mapping[str, Kind] = {
     "outcome": "text",
     "code": "text",
     "detail": "text",
+    "model_version": "text",
     "as_of": "date",
+    "data_version": "text",
+    "inputs": "json",
+    "decision_detail": "json",
 }
+ALIKE = ["outcome", "model_version", "data_version", "inputs"]
+"""Columns that say the same in nearly all rows."""
 
 
 def outcome_columns(spec: ModelSpec) -> dict[str, Kind]:

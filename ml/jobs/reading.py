@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,20 @@ from ml.refusals import FileError
 from warehouse.repositories.jobs import RowError
 
 CHUNK_ROWS = 10_000
+CHUNK_BYTES = 16 * 1024 * 1024
+"""A chunk of longer rows ends with the one that fills this."""
 BLOCK_BYTES = 4 * 1024 * 1024
 """Of a CSV at once; a row is shorter."""
 FEW = 50
 """Rows of a chunk."""
 LONGEST_LINE = 1024 * 1024
+MOST_UNPACKED = 200
+"""How many times its own size a gzip may unpack to; tables of numbers come to 3 to 30 times."""
+ALWAYS_UNPACKED = 64 * 1024 * 1024
+"""Bytes that any gzip may unpack to."""
+MOST_BROKEN = 1_000_000
+"""Rows without a good one between; with more, the file's header is another's."""
+NONE = np.empty(0, dtype=np.int64)
 UNREADABLE = "unreadable_row"
 
 
@@ -51,7 +60,10 @@ class Rows:
 def read_rows(
     path: Path, form: Form, gzipped: bool = False, chunk_rows: int = CHUNK_ROWS
 ) -> Iterator[Rows]:
-    """The file's rows, ``chunk_rows`` at a time; FileError where it is not of that form."""
+    """The file's rows, ``chunk_rows`` at a time or fewer that are long.
+
+    The same file comes in the same chunks each time. FileError where it is not of that form.
+    """
     try:
         if form == "csv":
             yield from _csv(path, gzipped, chunk_rows)
@@ -68,12 +80,22 @@ def read_rows(
 
 def _csv(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
     names = _header(path, gzipped)
-    broken: dict[int, RowError] = {}
+    broken: dict[int, int] = {}
 
     def skip(row: pacsv.InvalidRow) -> str:
-        said = f"{row.actual_columns} values where the header has {row.expected_columns}"
-        broken[row.number] = RowError(row.number, UNREADABLE, said)
-        return "skip"
+        broken[row.number] = row.actual_columns
+        return "skip" if len(broken) <= MOST_BROKEN else "error"
+
+    def taken(before: int) -> list[RowError]:
+        return [
+            RowError(
+                number,
+                UNREADABLE,
+                f"{broken.pop(number)} values where the header has {len(names)}",
+            )
+            for number in sorted(broken)
+            if number < before
+        ]
 
     # Unchecked: one value that is no UTF-8 must not stop the file.
     convert = pacsv.ConvertOptions(
@@ -92,13 +114,18 @@ def _csv(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
             convert_options=convert,
         )
         line = 2
-        for table in _chunks(reader, reader.schema, chunk_rows):
-            lines = _numbered(line, table.num_rows, broken)
-            line = int(lines[-1]) + 1
-            wrong = [broken.pop(number) for number in sorted(broken) if number < line]
-            yield _texts(table, lines, wrong)
-    if broken:
-        yield Rows(np.empty(0, dtype=np.int64), [broken[number] for number in sorted(broken)])
+        for table in _chunks(reader, reader.schema, chunk_rows, broken):
+            end = line
+            while end in broken:
+                end += 1
+            if end - line > chunk_rows or not table.num_rows:
+                for start in range(line, end, chunk_rows):
+                    yield Rows(NONE, taken(min(start + chunk_rows, end)))
+                line = end
+            if table.num_rows:
+                lines = _numbered(line, table.num_rows, broken)
+                line = int(lines[-1]) + 1
+                yield _texts(table, lines, taken(line))
 
 
 def _header(path: Path, gzipped: bool) -> list[str]:
@@ -121,7 +148,7 @@ def _header(path: Path, gzipped: bool) -> list[str]:
     return names
 
 
-def _numbered(first: int, count: int, broken: dict[int, RowError]) -> np.ndarray:
+def _numbered(first: int, count: int, broken: Collection[int]) -> np.ndarray:
     """The lines of ``count`` rows from ``first`` on, those left out that are broken."""
     numbers = np.arange(first, first + count + len(broken))
     if broken:
@@ -185,31 +212,39 @@ def _is_utf8(value: bytes | None) -> bool:
 
 
 def _chunks(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, chunk_rows: int
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, chunk_rows: int, broken: Sized = ()
 ) -> Iterator[pa.Table]:
-    """The batches again, in tables of one size, so that a chunk's number names its rows."""
+    """The batches again, in tables of one size, so that a chunk's number names its rows.
+
+    Smaller where rows are long, and where as many rows between them are ``broken``.
+    """
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    count = size = 0
     for batch in batches:
         waiting.append(batch)
-        count += batch.num_rows
+        count, size = count + batch.num_rows, size + batch.nbytes
         while count >= chunk_rows:
             table = pa.Table.from_batches(waiting, schema)
             yield table.slice(0, chunk_rows).combine_chunks()
-            waiting = table.slice(chunk_rows).to_batches()
-            count -= chunk_rows
+            left = table.slice(chunk_rows)
+            waiting, count, size = left.to_batches(), left.num_rows, left.nbytes
+        if size >= CHUNK_BYTES or len(broken) >= chunk_rows:
+            yield pa.Table.from_batches(waiting, schema).combine_chunks()
+            waiting, count, size = [], 0, 0
     if count:
         yield pa.Table.from_batches(waiting, schema).combine_chunks()
+    if len(broken):  # behind the last row
+        yield schema.empty_table()
 
 
 def _ndjson(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
     lines: list[int] = []
     texts: list[bytes] = []
     wrong: list[RowError] = []
-    number = 0
+    number = first = size = 0
     with _opened(path, gzipped) as file:
         while text := file.readline(LONGEST_LINE + 1):
-            number += 1
+            number, size = number + 1, size + len(text)
             if len(text) > LONGEST_LINE:
                 wrong.append(RowError(number, UNREADABLE, f"longer than {LONGEST_LINE:,} bytes"))
                 while text and not text.endswith(b"\n"):
@@ -217,9 +252,10 @@ def _ndjson(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
             elif stripped := text.strip():
                 lines.append(number)
                 texts.append(stripped)
-            if len(texts) + len(wrong) >= chunk_rows:
+            if number - first >= chunk_rows or size >= CHUNK_BYTES:
                 yield Rows(np.array(lines, dtype=np.int64), wrong, texts=texts)
                 lines, texts, wrong = [], [], []
+                first, size = number, 0
     if texts or wrong:
         yield Rows(np.array(lines, dtype=np.int64), wrong, texts=texts)
 
@@ -229,11 +265,18 @@ def _parquet(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
         raise FileError("Parquet is compressed inside: send it without gzip")
     with pq.ParquetFile(path) as file:
         first = 1
-        batches = file.iter_batches(chunk_rows)
+        batches = file.iter_batches(_few_enough(file.metadata, chunk_rows))
         for table in _chunks(batches, file.schema_arrow, chunk_rows):
             lines = np.arange(first, first + table.num_rows)
             first += table.num_rows
             yield Rows(lines, [], table=_of_plain_texts(table))
+
+
+def _few_enough(about: pq.FileMetaData, chunk_rows: int) -> int:
+    """How many rows to read at once, of those that take the most room."""
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    longest = max((one.total_byte_size / max(one.num_rows, 1) for one in groups), default=0.0)
+    return max(1, min(chunk_rows, int(CHUNK_BYTES / max(longest, 1.0))))
 
 
 def _of_plain_texts(table: pa.Table) -> pa.Table:
@@ -253,5 +296,25 @@ def _of_plain_texts(table: pa.Table) -> pa.Table:
 
 @contextmanager
 def _opened(path: Path, gzipped: bool) -> Iterator[IO[bytes]]:
-    with gzip.open(path, "rb") if gzipped else path.open("rb") as file:
+    with _Unpacked(path) if gzipped else path.open("rb") as file:
         yield file  # type: ignore[misc]
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzip that unpacks to a bounded size; FileError beyond it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._most = max(MOST_UNPACKED * path.stat().st_size, ALWAYS_UNPACKED)
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._check()
+        return super().read(size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        self._check()
+        return super().readline(size)
+
+    def _check(self) -> None:
+        if self.tell() > self._most:
+            raise FileError(f"the file unpacks to more than {MOST_UNPACKED} times its size")

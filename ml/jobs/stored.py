@@ -45,10 +45,12 @@ class StoredReader:
                 if one.schema_hash != self._schema_hash:
                     raise StoredSchemaError(
                         f"The stored features of {name!r} have schema {one.schema_hash}, the"
-                        f" champion of {self._spec.title} has {self._schema_hash}: score again."
+                        f" version of {self._spec.title} that answers here has"
+                        f" {self._schema_hash}: score again, then send the file again."
                     )
         return {
-            name: Stored(StoredFeatures(one.features), one.as_of) for name, one in known.items()
+            name: Stored(StoredFeatures(one.features), one.as_of, one.data_version)
+            for name, one in known.items()
         }
 
     def _all(self, connection: Connection) -> frozenset[str]:

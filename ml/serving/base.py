@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 import numpy as np
 
-from ml.serving.columns import AnsweredColumns, AskedColumns
+from ml.serving.columns import AnsweredColumns, AskedColumns, Told
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
@@ -57,8 +57,20 @@ class QueryError(ValueError):
         self.pointer = pointer
 
 
+class Inputs(NamedTuple):
+    """The names of what a decision was made of, by where it came from, and of what was not there.
+
+    ``unseen`` are categories that the version did not see when it learned.
+    """
+
+    stored: Sequence[str] = ()
+    given: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    unseen: Sequence[str] = ()
+
+
 class Answer(NamedTuple):
-    """An on-demand decision and which inputs were stored, given, missing or unseen."""
+    """An on-demand decision, its ``Inputs``, and the model's own part beside them."""
 
     decisions: Sequence[Mapping[str, Any]]
     stored: Sequence[str] = ()
@@ -66,6 +78,11 @@ class Answer(NamedTuple):
     missing: Sequence[str] = ()
     unseen: Sequence[str] = ()
     detail: Mapping[str, Any] | None = None
+
+    @property
+    def inputs(self) -> dict[str, Sequence[str]]:
+        """The names of the inputs by where they came from."""
+        return Inputs(self.stored, self.given, self.missing, self.unseen)._asdict()
 
 
 class Asked(NamedTuple):
@@ -135,7 +152,9 @@ class Serving(ABC):
         The other rows, here all, are left to be asked one by one: what is wrong with a row is
         said in one place.
         """
-        return AnsweredColumns(np.empty(0, np.int64), np.empty(0, "datetime64[D]"), {})
+        nobody = np.empty(0, np.int64)
+        days, versions = nobody.astype("datetime64[D]"), nobody.astype(object)
+        return AnsweredColumns(nobody, days, versions, Told((), nobody), {})
 
     def _answer_or_error(self, asked: Asked, reasons: bool) -> Answer | QueryError:
         try:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ml.estimators.tabular import TabularEncoder
 from ml.models.parts import LARGEST, LONGEST_ID, LONGEST_TEXT, MOST_FEATURES
-from ml.serving.columns import AskedColumns, Numbers, Path, Stored, Texts
+from ml.serving.base import Inputs
+from ml.serving.columns import AskedColumns, Numbers, Path, Stored, Texts, Told
+from ml.serving.origins import Origins
 
 ID: Path = ("client_id",)
 FEATURES = "features"
 GIVEN = "given"
 """Whom a decision is about where a question names no client."""
+MOST_CODES = 2**62
 
 
 class ClientInputs:
@@ -25,10 +28,12 @@ class ClientInputs:
     read or of another type, or neither features nor a client with stored ones.
 
     ``rows`` (answered,) are places in the table, ``matrix`` (answered, columns) is encoded,
-    ``clients`` (answered,) are names and ``as_of`` (answered,) the days of the stored features.
+    ``clients`` (answered,) are names; ``as_of`` and ``data_version`` (answered,) are those of the
+    stored features.
     """
 
-    def __init__(self, encoder: TabularEncoder, asked: AskedColumns) -> None:
+    def __init__(self, encoder: TabularEncoder, origins: Origins, asked: AskedColumns) -> None:
+        self._encoder, self._origins = encoder, origins
         left = asked.left.copy()
         ids = Texts((), np.full(len(left), -1))
         counts = np.zeros(len(left), dtype=np.int64)
@@ -48,10 +53,12 @@ class ClientInputs:
         left |= (counts == 0) & (stored_at < 0)
         self.rows = np.flatnonzero(~left)
         self._stored_at = stored_at[self.rows]
-        self.matrix = self._matrix(encoder)
+        self.matrix = self._matrix()
         self.clients = ids.of_rows([*ids.distinct, GIVEN], object)[self.rows]
         days = [one.as_of for one in self._stored]
         self.as_of = np.array([*days, asked.as_of], dtype="datetime64[D]")[self._stored_at]
+        versions = [one.data_version for one in self._stored]
+        self.data_version = np.array([*versions, asked.data_version], object)[self._stored_at]
 
     def cells(self, name: str, places: np.ndarray) -> Sequence[Any]:
         """The values of a feature in answered rows, as given or stored."""
@@ -63,8 +70,47 @@ class ClientInputs:
             for value, at in zip(given, stored, strict=True)
         ]
 
-    def _matrix(self, encoder: TabularEncoder) -> np.ndarray:
+    def inputs(self) -> Told:
+        """Where the inputs of answered rows came from, as ``Answer.inputs`` says it."""
+        codes, size = np.zeros(len(self.rows), dtype=np.int64), 1
+        for part, count in self._kinds():
+            if size * count > MOST_CODES:
+                distinct, codes = np.unique(codes, return_inverse=True)
+                size = len(distinct)
+            codes, size = codes * count + part, size * count
+        _, first, places = np.unique(codes, return_index=True, return_inverse=True)
+        return Told([self._inputs(place)._asdict() for place in first.tolist()], places)
+
+    def _kinds(self) -> Iterator[tuple[np.ndarray, int]]:
+        """What the origins depend on: parts (answered,) of numbers, and what these are below."""
+        if self._stored:
+            alike: dict[tuple[Any, ...], int] = {}
+            kinds = []
+            for one in self._stored:
+                values = one.features.read()
+                kind = tuple(values), self._encoder.unseen_in(values)
+                kinds.append(alike.setdefault(kind, len(alike)))
+            yield np.array([*kinds, len(alike)])[self._stored_at], len(alike) + 1
+        for name, column in self._given.items():
+            yield column.given[self.rows], 2
+            if isinstance(column, Texts):
+                unseen = np.isnan(self._encoder.codes(name, column.distinct))
+                yield column.of_rows([*unseen, False], bool)[self.rows], 2
+
+    def _inputs(self, place: int) -> Inputs:
+        """The origins of the inputs of an answered row."""
+        row, at = self.rows[place], self._stored_at[place]
+        stored = self._stored[at].features.read() if at >= 0 else {}
+        given = {
+            name: column.at(np.array([row]))[0]
+            for name, column in self._given.items()
+            if column.given[row]
+        }
+        return self._origins.of({**stored, **given}, given)
+
+    def _matrix(self) -> np.ndarray:
         """The stored cells of each row, the given ones over them."""
+        encoder = self._encoder
         shape = (len(self.rows), len(encoder.columns))
         if self._stored:
             stored = encoder.encode([one.features.read() for one in self._stored])

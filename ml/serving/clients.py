@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ml.estimators.tabular import TabularEncoder
-from ml.serving.base import Answer, Asked, Features, QueryError, Serving, StoredFeatures
+from ml.serving.base import Answer, Asked, Features, Inputs, QueryError, Serving, StoredFeatures
 from ml.serving.checks import pointer, require_number, require_text
 from ml.serving.client_columns import GIVEN, ClientInputs
 from ml.serving.columns import AnsweredColumns, AskedColumns
+from ml.serving.origins import Origins
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
@@ -27,23 +27,18 @@ KEPT = 5_000
 """Clients of whom is kept what the model reads, under a kilobyte, beside the features' text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """What the model reads of a question, ``cells`` (columns,), and where it came from."""
 
     cells: np.ndarray
-    stored: tuple[str, ...]
-    given: tuple[str, ...]
-    missing: tuple[str, ...]
-    unseen: tuple[str, ...]
+    inputs: Inputs
 
 
 class _Reader:
     """Turns features by name into what the model reads of them."""
 
-    def __init__(self, encoder: TabularEncoder) -> None:
-        self._encoder = encoder
-        self._names = tuple(sorted(encoder.columns))
+    def __init__(self, encoder: TabularEncoder, origins: Origins) -> None:
+        self._encoder, self._origins = encoder, origins
 
     def of_stored(self, text: str) -> _Row:
         """Of stored features alone, as their JSON."""
@@ -51,14 +46,7 @@ class _Reader:
 
     def of(self, values: Features, given: Features) -> _Row:
         """Of all values, some of them ``given``; the others are stored."""
-        cells, unseen = self._encoder.encode([values])[0], self._encoder.unseen_in(values)
-        if len(given) == len(self._names):
-            return _Row(cells, (), self._names, (), unseen)
-        stored = tuple(name for name in self._names if name in values and name not in given)
-        if len(stored) == len(self._names):
-            return _Row(cells, self._names, (), (), unseen)  # one tuple for all clients
-        missing = tuple(name for name in self._names if name not in values)
-        return _Row(cells, stored, tuple(sorted(given)), missing, unseen)
+        return _Row(self._encoder.encode([values])[0], self._origins.of(values, given))
 
 
 class ClientServing(Serving):
@@ -73,7 +61,8 @@ class ClientServing(Serving):
         self.facts = json.loads((folder / "facts.json").read_text())
         self._encoder = self.estimator.encoder_
         self._columns = frozenset(self._encoder.columns)
-        self._reader = _Reader(self._encoder)
+        self._origins = Origins(self._encoder)
+        self._reader = _Reader(self._encoder, self._origins)
         # Of the reader, which does not hold this: what is replaced is freed at once.
         self._kept = lru_cache(KEPT)(self._reader.of_stored)
 
@@ -114,13 +103,13 @@ class ClientServing(Serving):
         return [one for one in found if one is not None]
 
     def answer_columns(self, asked: AskedColumns, reasons: bool = True) -> AnsweredColumns:
-        found = ClientInputs(self._encoder, asked)
+        found = ClientInputs(self._encoder, self._origins, asked)
         columns: dict[str, Any] = {}
         if len(found.rows):
             columns = {"client_id": found.clients, **self.decided(found.matrix)}
             if reasons:
                 columns["reasons"] = self.estimator.reasons_of(found.matrix, found.cells)
-        return AnsweredColumns(found.rows, found.as_of, columns)
+        return AnsweredColumns(found.rows, found.as_of, found.data_version, found.inputs(), columns)
 
     def _answers(self, asked: Sequence[Asked], rows: Sequence[_Row], reasons: bool) -> list[Answer]:
         if not rows:
@@ -138,17 +127,14 @@ class ClientServing(Serving):
             )
         return [
             Answer(
-                decisions=(
+                (
                     {
                         "client_id": one.query.client_id or GIVEN,
                         **dict(zip(names, decided, strict=True)),
                         "reasons": why,
                     },
                 ),
-                stored=row.stored,
-                given=row.given,
-                missing=row.missing,
-                unseen=row.unseen,
+                *row.inputs,
             )
             for one, row, why, decided in zip(
                 asked, rows, told, zip(*columns, strict=True), strict=True

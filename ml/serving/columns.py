@@ -60,33 +60,45 @@ class Texts(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The stored features of an entity and their day."""
+    """The stored features of an entity, their day, and the data that they were made of."""
 
     features: StoredFeatures
     as_of: date
+    data_version: str
+
+
+class Told(NamedTuple):
+    """What rows say: the ``distinct`` things, and the place of each row's among them, (rows,)."""
+
+    distinct: Sequence[Any]
+    places: np.ndarray
 
 
 class AskedColumns(NamedTuple):
     """Questions as columns (rows,) by what of the query they are.
 
     ``left`` (rows,) says which rows hold something else than these columns tell. ``stored`` looks
-    entities up by name; those without stored features are absent from what it gives. ``as_of`` is
-    the day of questions about no such entity.
+    entities up by name; those without stored features are absent from what it gives. ``as_of`` and
+    ``data_version`` are those of questions about no such entity.
     """
 
     columns: Mapping[Path, Numbers | Texts]
     left: np.ndarray
     stored: Callable[[Collection[str]], Mapping[str, Stored]]
     as_of: date
+    data_version: str
 
 
 class AnsweredColumns(NamedTuple):
-    """One decision for each of ``rows`` (answered,), which ascend: its day and its columns.
+    """One decision for each of ``rows`` (answered,), which ascend: what it rests on, its columns.
 
-    ``as_of`` is datetime64[D], and each column (answered,) as ``Answer.decisions`` has its values;
-    columns of the ``Decision`` that are all None may be absent.
+    ``as_of`` is datetime64[D], ``data_version`` texts, ``inputs`` are as ``Answer.inputs``, and
+    each column (answered,) as ``Answer.decisions`` has its values; columns of the ``Decision`` that
+    are all None may be absent.
     """
 
     rows: np.ndarray
     as_of: np.ndarray
+    data_version: np.ndarray
+    inputs: Told
     columns: Mapping[str, Sequence[Any] | np.ndarray]

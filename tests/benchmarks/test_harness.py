@@ -48,7 +48,9 @@ def test_peak_memory_is_the_childs_own() -> None:
 
 
 def test_every_benchmark_is_declared_by_its_name() -> None:
-    declared = {path.stem.removeprefix("bench_") for path in (PROJECT / "benchmarks").glob("bench_*.py")}
+    declared = {
+        path.stem.removeprefix("bench_") for path in (PROJECT / "benchmarks").glob("bench_*.py")
+    }
     assert set(cli.KNOWN) == declared
     assert [runner.benchmark(name).name for name in cli.KNOWN] == list(cli.KNOWN)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,11 @@ from ml.lifecycle.workspace import Workspace
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.serving import asking
-from tests.small_firm import LAST, Firm
+from tests.small_firm import LAST, Firm, morning_after
 from warehouse.database import reading, utc_now, writing
 from warehouse.job_files import INPUT
 from warehouse.objects import StoreError
-from warehouse.repositories import jobs
+from warehouse.repositories import jobs, models
 from warehouse.repositories.jobs import Job, LostJobError
 
 Send = Callable[..., Job]
@@ -139,10 +142,18 @@ def test_each_form_gives_what_a_single_call_gives(
     for place, row in enumerate(frame.itertuples()):
         given = {} if np.isnan(row.revenue_30d) else {"revenue_30d": row.revenue_30d}
         query = EIGHTH.Query(client_id=row.client_id, **given)
-        [decision] = asking.ask(workspace, EIGHTH, query).decisions
+        answer = asking.ask(workspace, EIGHTH, query)
+        [decision] = answer.decisions
         assert found["buyer_id"][place] == decision["buyer_id"]
         assert found["expected_revenue"][place] == decision["expected_revenue"]
         assert found["as_of"][place] == LAST
+        inputs = {name: list(names) for name, names in answer.inputs.items()}
+        assert json.loads(found["inputs"][place]) == inputs
+        assert json.loads(found["decision_detail"][place]) == {"share_of_year": None}
+    champion = workspace.champion(EIGHTH)
+    assert champion is not None
+    assert set(found["model_version"]) == {champion.version}
+    assert set(found["data_version"]) == {workspace.data_version().snapshot}
 
 
 def test_the_next_attempt_goes_on_after_the_last_finished_chunk(
@@ -169,6 +180,33 @@ def test_the_next_attempt_goes_on_after_the_last_finished_chunk(
     assert outcomes(workspace, ended)["buyer_id"].tolist() == names
     with pytest.raises(LostJobError):
         run_bulk(workspace, job.id, job.attempt, "run-9")
+
+
+def test_a_promotion_in_between_changes_no_rows_of_a_file_that_was_begun(
+    workspace: Workspace, send: Send, in_threes: None
+) -> None:
+    begun = workspace.champion(EIGHTH)
+    assert begun is not None
+    job = send(("client_id\n" + "\n".join(known(workspace, 8)) + "\n").encode())
+
+    def dies(now: Job) -> None:
+        raise OSError("the machine went away")
+
+    with pytest.raises(OSError, match="went away"):
+        run_bulk(workspace, job.id, job.attempt, "run-9", dies)
+    a_day_before = replace(workspace, clock=morning_after(LAST - timedelta(days=1)))
+    newer = train(a_day_before, EIGHTH, "run-11").version
+    try:
+        with writing(workspace.engine) as c:
+            models.promote(c, EIGHTH.name, newer, "in between", "me")
+            [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+        ended = run_bulk(workspace, again.id, again.attempt, "run-10")
+    finally:
+        with writing(workspace.engine) as c:
+            models.promote(c, EIGHTH.name, begun.version, "back", "me")
+    assert newer != begun.version
+    assert ended.result == {"model_version": begun.version}
+    assert outcomes(workspace, ended)["model_version"].tolist() == [begun.version] * 8
 
 
 def test_a_cancelled_job_stops_between_chunks_and_keeps_what_it_has(

@@ -126,6 +126,54 @@ def test_ndjson_is_read_line_by_line(tmp_path: Path, gzipped: bool) -> None:
     assert wrong(found) == {3: "longer than 1,048,576 bytes"}
 
 
+def test_long_rows_come_in_small_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 10_000)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 4_000)
+    texts = [str(number).zfill(1_000) for number in range(100)]
+    (tmp_path / "rows.csv").write_text("a\n" + "".join(f"{text}\n" for text in texts))
+    (tmp_path / "rows.ndjson").write_text("".join(f'{{"a": "{text}"}}\n' for text in texts))
+    pq.write_table(pa.table({"a": texts}), tmp_path / "rows.parquet", use_dictionary=False)
+    forms: tuple[Form, ...] = ("csv", "ndjson", "parquet")
+    for form in forms:
+        found = read(tmp_path / f"rows.{form}", form, size=1_000)
+        assert sum(len(chunk.lines) for chunk in found) == 100
+        assert 2 <= max(len(chunk.lines) for chunk in found) <= 20, form
+
+
+def test_lines_without_rows_come_in_chunks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 400)
+    (tmp_path / "rows.csv").write_text("a,b\n" + "x\n" * 1_000 + "1,2\n")
+    found = read(tmp_path / "rows.csv", size=100)
+    assert {len(chunk.wrong) for chunk in found} == {0, 100}
+    assert sorted(wrong(found)) == list(range(2, 1_002))
+    assert by_line(found) == {1_002: {"a": "1", "b": "2"}}
+    (tmp_path / "rows.ndjson").write_text("\n" * 1_000 + "{}")
+    blank = read(tmp_path / "rows.ndjson", "ndjson", size=100)
+    assert [chunk.texts for chunk in blank] == [*[[]] * 10, [b"{}"]]
+
+
+def test_a_file_with_another_header_is_refused_before_memory_is_full_of_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_BROKEN", 500)
+    (tmp_path / "rows.csv").write_text("a,b\n" + "x\n" * 1_000)
+    with pytest.raises(FileError, match="Expected 2 columns, got 1"):
+        read(tmp_path / "rows.csv", size=100)
+
+
+def test_a_gzip_that_unpacks_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ALWAYS_UNPACKED", 10_000)
+    for form, line in (("csv", "1,2\n"), ("ndjson", "{}\n")):
+        path = tmp_path / f"rows.{form}"
+        path.write_bytes(gzip.compress(("a,b\n" + line * 1_000_000).encode()))
+        with pytest.raises(FileError, match="more than 200 times its size"):
+            list(read_rows(path, "csv" if form == "csv" else "ndjson", gzipped=True))
+
+
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     table = pa.table({"client_id": ["C1", "C2", None], "features": [{"x": 1.5}, None, {"x": 2.0}]})
     pq.write_table(table, tmp_path / "rows.parquet")

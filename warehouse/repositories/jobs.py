@@ -252,6 +252,15 @@ def renew(
     return bool(connection.execute(query).scalar_one() == "running")
 
 
+def tell(connection: Connection, job_id: str, attempt: int, result: Mapping[str, Any]) -> None:
+    """Say what is known of a job's result before it ends; later attempts find it.
+
+    LostJobError where the job is no longer this attempt's.
+    """
+    if not _changed(connection, _running(job_id, attempt), {"result": dict(result)}):
+        raise _lost(job_id, attempt)
+
+
 def chunks(connection: Connection, job_id: str) -> list[Chunk]:
     """The finished chunks, in order."""
     query = select(job_chunks).where(job_chunks.c.job == job_id).order_by(job_chunks.c.number)
@@ -355,13 +364,14 @@ def _end(
     error: str | None = None,
     result: Mapping[str, Any] | None = None,
 ) -> bool:
-    change = {
+    change: dict[str, Any] = {
         "state": state,
         "finished_at": now,
         "lease_until": None,
         "error": error,
-        "result": None if result is None else dict(result),
     }
+    if result is not None:
+        change["result"] = dict(result)
     query = update(jobs).where(*where).values(**change).returning(*_T)
     ended = [record(Job, row) for row in connection.execute(query).mappings()]
     for job in ended:
