@@ -36,7 +36,7 @@ class DamagedArtifactError(Refusal):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version: a local folder with its files, its manifest, and where the store holds it."""
+    """A version: a local folder with its files, its manifest, and its place in the store."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -119,10 +119,10 @@ class ArtifactStore:
     def open(self, model: str, version: str) -> Artifact:
         """The artifact of a version, its sums checked."""
         folder = self._place.get(model, version)
-        origin = f"{self.root}/{model}/{version}"
+        origin = f"{model}/{version}"  # callers of the API see it: it must name no path
         if folder is None:
             raise DamagedArtifactError(
-                f"{version}: no artifact in {origin}; restore it, or train again with"
+                f"the store of models holds no {origin}; restore it, or train again with"
                 f" `sevenfold run --models {model}`"
             )
         artifact = _artifact(folder, origin)
@@ -188,7 +188,7 @@ class _Bucket:
             return None
         # Named by the sums that it must have, so that a copy is never older than the object.
         copy = self.work / model / f"{version}-{hashlib.sha256(found).hexdigest()[:16]}"
-        origin = self.objects.uri(f"{model}/{version}")
+        origin = f"{model}/{version}"
         if copy.is_dir():
             try:
                 _artifact(copy, origin).verify()

@@ -96,7 +96,7 @@ class _Seen:
         if event.is_step_failure and self.error is None:
             failure = event.step_failure_data
             told = failure.user_failure_data
-            self.error = told.description if told else failure.error.message.strip()
+            self.error = told.description if told else _said(event.step_key, failure.error)
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
             made = event.step_materialization_data.materialization
             self._keep(made.partition, made.metadata)
@@ -110,6 +110,12 @@ class _Seen:
             self.result |= found
         elif partition is None:
             self.result |= found
+
+
+def _said(step: str, error: Any) -> str:
+    """What its owner is told of an error that nobody foresaw: no value and no path."""
+    wrong = error.cause or error  # Dagster's own stands around it
+    return f"{wrong.cls_name} in its step {step}; the run's log has the rest."
 
 
 def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> None:

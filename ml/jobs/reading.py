@@ -8,6 +8,7 @@ others; a file that cannot be read at all does.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sized
 from contextlib import contextmanager
@@ -71,9 +72,11 @@ def read_rows(
             yield from _ndjson(path, gzipped, chunk_rows)
         else:
             yield from _parquet(path, gzipped, chunk_rows)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise FileError(f"the file is not whole gzip: {error}") from error
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk, and not the file
         said = " ".join(str(error).split())[:500]
         raise FileError(f"the file is not {form.upper()} as expected: {said}") from error
 

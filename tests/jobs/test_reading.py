@@ -174,6 +174,19 @@ def test_a_gzip_that_unpacks_without_end_is_refused(
             list(read_rows(path, "csv" if form == "csv" else "ndjson", gzipped=True))
 
 
+def test_a_gzip_that_is_damaged_inside_is_refused_in_words(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(bytes(range(256)) * 40))
+    packed[40:60] = b"\xff" * 20
+    (tmp_path / "rows.ndjson").write_bytes(packed)
+    with pytest.raises(FileError, match="not whole gzip"):
+        read(tmp_path / "rows.ndjson", "ndjson", gzipped=True)
+
+
+def test_a_disk_that_fails_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "gone.ndjson", "ndjson")
+
+
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     table = pa.table({"client_id": ["C1", "C2", None], "features": [{"x": 1.5}, None, {"x": 2.0}]})
     pq.write_table(table, tmp_path / "rows.parquet")

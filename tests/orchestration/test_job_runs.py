@@ -139,6 +139,18 @@ def test_what_cannot_be_done_fails_the_job_in_words(dagster: Dagster) -> None:
     assert "has no champion" in str(ended.error)
 
 
+def test_of_what_nobody_foresaw_the_owner_sees_the_kind_and_no_path(dagster: Dagster) -> None:
+    asked = dagster.ask("train")
+    [request] = dagster.tick("train_jobs")
+    for part in Path(dagster.workspace.settings.lake).rglob("*.parquet"):
+        part.unlink()
+    assert dagster.run(request) != 0
+    ended = dagster.job(asked)
+    assert ended.state == "failed"
+    assert "the run's log has the rest" in str(ended.error)
+    assert str(dagster.folder) not in str(ended.error)
+
+
 def test_a_run_that_was_killed_is_done_by_another(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

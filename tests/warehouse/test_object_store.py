@@ -137,10 +137,10 @@ def test_a_damaged_object_is_refused_by_its_sum_until_it_is_written_again(
     path = f"m/{version}/fitted/weights.json"
     overwrite(Objects(store), path, "[3, 4]", tmp_path)
     elsewhere = ArtifactStore(store, tmp_path / "there")
-    with pytest.raises(DamagedArtifactError, match=rf"{store}/{path} is not the file"):
+    with pytest.raises(DamagedArtifactError, match=rf"^{path} is not the file"):
         elsewhere.open("m", version)
     Objects(store).remove(path)
-    with pytest.raises(DamagedArtifactError, match=rf"{store}/{path} is missing"):
+    with pytest.raises(DamagedArtifactError, match=rf"^{path} is missing"):
         elsewhere.open("m", version)
     overwrite(Objects(store), f"m/{version}/manifest.json", "{", tmp_path)
     with pytest.raises(DamagedArtifactError, match=r"manifest\.json cannot be read"):
@@ -186,7 +186,7 @@ def test_a_killed_upload_leaves_no_version_and_the_next_training_writes_it(
         assert running.wait() == -signal.SIGKILL
     models = Objects(workspace.artifacts.root)
     [version] = {path.split("/")[1] for path in models.files()}
-    with pytest.raises(DamagedArtifactError, match=rf"no artifact in {store}/models/\S*{version}"):
+    with pytest.raises(DamagedArtifactError, match=rf"holds no \S*{version}"):
         workspace.artifacts.open(EIGHTH.name, version)
     assert train(workspace, EIGHTH, "again").version == version
     workspace.artifacts.open(EIGHTH.name, version)
