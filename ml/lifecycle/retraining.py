@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
 from warehouse.database import reading
-from warehouse.repositories import drift, models, performance, policies, scores
+from warehouse.repositories import drift, jobs, models, performance, policies, scores
 from warehouse.repositories.models import ModelVersion
 from warehouse.repositories.policies import RetrainPolicy
 
@@ -54,6 +54,7 @@ def retraining_due(workspace: Workspace, spec: ModelSpec) -> Retraining:
         policy = policy_of(connection, workspace, spec)
         champion = models.champion(connection, spec.name)
         newest = models.latest(connection, spec.name)
+        ended = jobs.last_ended(connection, "train", spec.name)
         scored = scores.newest_day(connection, spec.name)
         if champion is None or newest is None:
             return Retraining(False, f"{spec.title} has no champion: its schedule trains it.")
@@ -64,7 +65,9 @@ def retraining_due(workspace: Workspace, spec: ModelSpec) -> Retraining:
         cause = _passing_of_time(workspace, policy, champion, labels)
     if cause is None:
         return Retraining(False, f"Nothing in its policy asks to retrain {spec.title}.")
-    ready_at = newest.trained_at + timedelta(days=policy.cooldown_days)
+    # A training that failed, or was cancelled, leaves no version.
+    last = max([newest.trained_at, *([ended.finished_at] if ended and ended.finished_at else [])])
+    ready_at = last + timedelta(days=policy.cooldown_days)
     if workspace.clock() < ready_at:
         return Retraining(
             False, f"{cause}, but the last training cools down until {ready_at:%F %R}."

@@ -171,6 +171,13 @@ def asked_for(connection: Connection, kind: Kind, asked_by: str) -> Job | None:
     return next(iter(_fetch(connection, query)), None)
 
 
+def last_ended(connection: Connection, kind: Kind, model: str) -> Job | None:
+    """The job of that kind and model that ended last; None where none has."""
+    query = select(jobs).where(_T.kind == kind, _T.model == model, _T.finished_at.is_not(None))
+    query = query.order_by(_T.finished_at.desc()).limit(1)
+    return next(iter(_fetch(connection, query)), None)
+
+
 def overdue(connection: Connection, kind: Kind, now: datetime, limit: int = 100) -> list[Job]:
     """Claimed jobs whose run has not begun before their claim ended, oldest first."""
     query = select(jobs).where(_T.kind == kind, _T.state == "queued", _T.lease_until <= now)
