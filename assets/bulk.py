@@ -7,8 +7,8 @@ import dagster as dg
 from assets.interrupts import asked_to_end
 from assets.workspace import WorkspaceResource
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs
-from warehouse.repositories.jobs import LostJobError
+from warehouse.repositories import job_leases
+from warehouse.repositories.job_leases import LostJobError
 
 
 class BulkFile(dg.Config):
@@ -40,7 +40,9 @@ def answer_file(
         if asked_to_end(context.instance, context.run_id):
             with suppress(LostJobError), writing(workspace.open().engine) as connection:
                 said = "Its run was stopped in Dagster."
-                jobs.finish(connection, config.job_id, config.attempt, "cancelled", utc_now(), said)
+                job_leases.finish(
+                    connection, config.job_id, config.attempt, "cancelled", utc_now(), said
+                )
         raise
     except LostJobError as lost:
         context.log.warning(f"Nothing to do: {lost}.")

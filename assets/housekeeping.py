@@ -8,9 +8,10 @@ from assets.workspace import WorkspaceResource
 @dg.op(description="Remove files of jobs that ended long ago, and what belongs to no job.")
 def remove_old_files(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> None:
     """The jobs are marked as expired; ``SEVENFOLD_JOB_DAYS`` says how long files are kept."""
-    from ml.jobs.expiry import expire_files
+    from ml.jobs.expiry import expire_files, forget_jobs
 
-    gone = expire_files(workspace.open())
+    gone, forgotten = expire_files(workspace.open()), forget_jobs(workspace.open())
     context.log.info(
-        f"{gone.jobs:,} jobs expired; {gone.leftovers:,} files or folders belonged to no job"
+        f"{gone.jobs:,} jobs expired; {gone.leftovers:,} files or folders belonged to no job;"
+        f" {forgotten:,} jobs were as old as the retention and are forgotten"
     )

@@ -78,14 +78,14 @@ def bulk(folder: Path, file: Path, rows: int, broken: set[int], reasons: bool) -
     from ml.jobs.lease import LEASE
     from ml.jobs.submitting import submit
     from warehouse.database import utc_now, writing
-    from warehouse.repositories import jobs
+    from warehouse.repositories import job_leases
 
     forget_settings()
     workspace = _open(folder)
     spec = workspace.registry[CHURN]
     submit(workspace, spec, file, "csv", False, reasons, "benchmark", "here")
     with writing(workspace.engine) as connection:
-        [job] = jobs.claim(connection, "bulk", utc_now(), LEASE)
+        [job] = job_leases.claim(connection, "bulk", utc_now(), LEASE)
     ended, cost = timed(lambda: run_bulk(workspace, job.id, job.attempt, "run"))
     expected = "completed", rows - len(broken), len(broken)
     if (ended.state, ended.rows_ok, ended.rows_error) != expected:

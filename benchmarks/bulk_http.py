@@ -105,7 +105,7 @@ def _results(client: httpx.Client, server: Server, rows: int) -> None:
     from ml.jobs.lease import LEASE
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import utc_now, writing
-    from warehouse.repositories import jobs
+    from warehouse.repositories import job_leases
 
     lines = (b"C%07d,%d\n" % (number % 200 + 1, number % 400) for number in range(rows))
     body = b"client_id,features.days_since_purchase\n" + b"".join(lines)
@@ -113,7 +113,7 @@ def _results(client: httpx.Client, server: Server, rows: int) -> None:
     job_id = answer.json()["id"]
     workspace = Workspace.open()
     with writing(workspace.engine) as connection:
-        [claimed] = jobs.claim(connection, "bulk", utc_now(), LEASE)
+        [claimed] = job_leases.claim(connection, "bulk", utc_now(), LEASE)
     ended = run_bulk(workspace, job_id, claimed.attempt, "benchmark")
     assert ended.state == "completed", ended.error
     print(f"a job of {ended.rows_ok:,} rows, {ended.rows_error:,} with an error")

@@ -22,7 +22,7 @@ from orchestration.job_runs import ATTEMPT, BULK, JOB, request_run
 from orchestration.jobs import JobDefinition, daily_job_name, training_job_name
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
-from warehouse.repositories import jobs, schedules
+from warehouse.repositories import job_leases, schedules
 from warehouse.repositories.jobs import Job
 
 CLAIM = timedelta(minutes=10)
@@ -86,11 +86,11 @@ def _job_sensor(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         opened, now = workspace.open(), utc_now()
         with reading(opened.engine) as connection:
-            overdue = jobs.overdue(connection, kind, now)
+            overdue = job_leases.overdue(connection, kind, now)
         waiting = [job for job in overdue if _has_run(context.instance, job)]
         with writing(opened.engine) as connection:
-            jobs.prolong(connection, waiting, now + CLAIM)
-            claimed = jobs.claim(connection, kind, now, CLAIM)
+            job_leases.prolong(connection, waiting, now + CLAIM)
+            claimed = job_leases.claim(connection, kind, now, CLAIM)
         reach("job-claimed")
         requests, refused = _requests(opened, by_name, claimed, asks, first)
         if requests:
@@ -130,7 +130,7 @@ def _requests(
             requests.append(request)
         except Refusal as refusal:
             with writing(workspace.engine) as connection:
-                jobs.refuse(connection, job, utc_now(), str(refusal))
+                job_leases.refuse(connection, job, utc_now(), str(refusal))
             refused.append(f"{job.id} failed: {refusal}")
     return requests, refused
 

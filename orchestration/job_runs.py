@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 from assets.interrupts import asked_to_end
 from ml.jobs.lease import LEASE, Lease, renewed
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs, models, webhooks
-from warehouse.repositories.jobs import Job, LostJobError
+from warehouse.repositories import job_leases, models, webhooks
+from warehouse.repositories.job_leases import LostJobError
+from warehouse.repositories.jobs import Job
 
 BULK = "bulk_file"
 JOB, ATTEMPT = "sevenfold/job", "sevenfold/attempt"
@@ -61,7 +62,7 @@ def as_job(
     """
     job_id, attempt = run.tags[JOB], int(run.tags[ATTEMPT])
     with writing(engine) as connection:
-        job = jobs.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
+        job = job_leases.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
     seen = _Seen()
 
     def stop(why: str) -> None:
@@ -125,7 +126,9 @@ def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> 
         state = "cancelled"
         error = None if lease.cancelled.is_set() else "Its run was stopped in Dagster."
     with suppress(LostJobError), writing(engine) as connection:
-        jobs.finish(connection, job.id, job.attempt, state, utc_now(), error, seen.result or None)
+        job_leases.finish(
+            connection, job.id, job.attempt, state, utc_now(), error, seen.result or None
+        )
         if job.kind == "train" and state == "completed":
             told = {
                 "job": job.id,

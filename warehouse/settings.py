@@ -73,7 +73,9 @@ class WarehouseSettings(BaseSettings):
         description="First daily partition; default: the first month with data.",
     )
     retention_days: int = Field(
-        default=400, ge=1, description="Days that scores and old versions of lake tables are kept."
+        default=400,
+        ge=1,
+        description="Days that scores, ended jobs and old versions of lake tables are kept.",
     )
     job_days: int = Field(
         default=7, ge=1, description="Days after a bulk job's end that its files are kept."

@@ -24,8 +24,9 @@ from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
 from warehouse.job_files import INPUT, JobFiles
 from warehouse.objects import StoreError
-from warehouse.repositories import jobs
-from warehouse.repositories.jobs import Chunk, Job, LostJobError
+from warehouse.repositories import job_leases, jobs
+from warehouse.repositories.job_leases import LostJobError
+from warehouse.repositories.jobs import Chunk, Job
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def run_bulk(
     """
     engine = workspace.engine
     with writing(engine) as connection:
-        job = jobs.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
+        job = job_leases.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
     state: Literal["completed", "failed", "cancelled"] = "completed"
     error: str | None = None
     with renewed(engine, job) as lease:
@@ -64,10 +65,10 @@ def run_bulk(
         except Exception as wrong:  # doing it again would fail again
             said = f"{type(wrong).__name__} while it was answered; the run's log has the rest."
             with writing(engine) as connection:
-                jobs.finish(connection, job_id, attempt, "failed", utc_now(), said)
+                job_leases.finish(connection, job_id, attempt, "failed", utc_now(), said)
             raise
     with writing(engine) as connection:
-        jobs.finish(connection, job_id, attempt, state, utc_now(), error)
+        job_leases.finish(connection, job_id, attempt, state, utc_now(), error)
         ended = jobs.get(connection, job_id)
     assert ended is not None
     return ended
@@ -104,7 +105,7 @@ def _answering(workspace: Workspace, job: Job) -> Answering:
     found = Answering(workspace, spec, reasons, begun)
     if begun is None:
         with writing(workspace.engine) as connection:
-            jobs.tell(connection, job.id, job.attempt, {"model_version": found.version})
+            job_leases.tell(connection, job.id, job.attempt, {"model_version": found.version})
     return found
 
 
@@ -119,7 +120,7 @@ def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes
     reach("job-part")
     chunk = Chunk(number, outcomes.rows_ok, len(outcomes.errors), name)
     with writing(workspace.engine) as connection:
-        jobs.add_chunk(connection, job.id, job.attempt, chunk, outcomes.errors)
+        job_leases.add_chunk(connection, job.id, job.attempt, chunk, outcomes.errors)
         now = jobs.get(connection, job.id)
     assert now is not None
     return now

@@ -1,4 +1,4 @@
-"""Files of jobs that may go: those of jobs that ended long ago, and what belongs to no job."""
+"""What of jobs may go: files of those that ended days ago, what belongs to no job, old jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from ml.jobs.files import job_files
 from ml.lifecycle.workspace import Workspace
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs
+from warehouse.repositories import job_expiry
 
 LEFT_ALONE = timedelta(days=1)
 """No upload takes that long; what is older and has no job was left by a process that died."""
@@ -33,8 +33,8 @@ def expire_files(workspace: Workspace) -> Expired:
     count = 0
     while True:
         with writing(workspace.engine) as connection:
-            some = jobs.ended_before(connection, ended)
-            jobs.expire(connection, some)
+            some = job_expiry.ended_before(connection, ended)
+            job_expiry.expire(connection, some)
         if not some:
             break
         for job in some:
@@ -42,8 +42,15 @@ def expire_files(workspace: Workspace) -> Expired:
         count += len(some)
     old = [job for job, written in files.jobs().items() if written < now - LEFT_ALONE]
     with reading(workspace.engine) as connection:
-        kept = jobs.with_files(connection, old)
+        kept = job_expiry.with_files(connection, old)
     orphans = [job for job in old if job not in kept]
     for job in orphans:
         files.remove(job)
     return Expired(count, len(orphans) + files.remove_drafts(now - LEFT_ALONE))
+
+
+def forget_jobs(workspace: Workspace) -> int:
+    """Remove jobs that ended longer ago than the retention, and firings of schedules as old."""
+    before = utc_now() - timedelta(days=workspace.settings.retention_days)
+    with writing(workspace.engine) as connection:
+        return job_expiry.forget_before(connection, before)

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs
-from warehouse.repositories.jobs import Job, LostJobError
+from warehouse.repositories import job_leases
+from warehouse.repositories.job_leases import LostJobError
+from warehouse.repositories.jobs import Job
 
 LEASE = timedelta(minutes=2)
 RENEW_SECONDS = 20.0
@@ -48,7 +49,7 @@ def renewed(
         while not ended.wait(RENEW_SECONDS):
             try:
                 with writing(engine) as connection:
-                    goes_on = jobs.renew(connection, job.id, job.attempt, utc_now(), LEASE)
+                    goes_on = job_leases.renew(connection, job.id, job.attempt, utc_now(), LEASE)
             except LostJobError:
                 lease.lost.set()
                 stop("Another run took its job over.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ml.jobs.expiry import expire_files
+from ml.jobs.expiry import expire_files, forget_jobs
 from ml.lifecycle.workspace import Workspace
 from warehouse.contract import TABLES
 from warehouse.database import reading, utc_now, writing
@@ -34,6 +34,7 @@ def purge(workspace: Workspace) -> Purged:
     Waits for an ingestion that is under way.
     """
     expired = expire_files(workspace)
+    forget_jobs(workspace)
     with alone(workspace.engine, LAKE):
         return _purge(workspace, expired.jobs)
 

@@ -21,7 +21,7 @@ from tests.api.conftest import KeyMaker, bearing
 from tests.http_server import serving
 from warehouse.database import reading, utc_now, writing
 from warehouse.job_files import DRAFT, INPUT
-from warehouse.repositories import jobs
+from warehouse.repositories import job_expiry, job_leases
 from warehouse.repositories.jobs import Job
 
 ROUTE = "/api/repeat-orders/bulk"
@@ -68,7 +68,7 @@ def left(workspace: Workspace) -> set[str]:
     """What lies in the store without a job."""
     there = job_files(workspace).jobs()
     with reading(workspace.engine) as connection:
-        return set(there) - jobs.with_files(connection, list(there))
+        return set(there) - job_expiry.with_files(connection, list(there))
 
 
 def owned(client: httpx.Client) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def owned(client: httpx.Client) -> list[dict[str, Any]]:
 def run(workspace: Workspace, job_id: str) -> Job:
     """Do the work of a job, as its Dagster run does."""
     with writing(workspace.engine) as connection:
-        for job in jobs.claim(connection, "bulk", utc_now(), LEASE, limit=1000):
+        for job in job_leases.claim(connection, "bulk", utc_now(), LEASE, limit=1000):
             if job.id == job_id:
                 claimed = job
     return run_bulk(workspace, claimed.id, claimed.attempt, "run-9")

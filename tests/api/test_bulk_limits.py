@@ -42,7 +42,7 @@ from tests.models.eighth import EIGHTH
 from warehouse.database import reading, writing
 from warehouse.job_files import JobFiles
 from warehouse.objects import StoreError
-from warehouse.repositories import jobs
+from warehouse.repositories import job_expiry
 from warehouse.settings import WarehouseSettings
 
 __all__ = ["ann", "narrow"]
@@ -109,7 +109,7 @@ def test_the_bytes_of_an_owner_are_counted_as_they_come_and_as_they_stay(
     problem(streamed, 409, "file_quota")
     assert (drafts(workspace), left(workspace), len(owned(narrow))) == ([], set(), 3)
     with writing(workspace.engine) as connection:
-        jobs.expire(connection, [job])
+        job_expiry.expire(connection, [job])
     job_files(workspace).remove(job)
     assert narrow.post(ROUTE, content=body, headers=CSV).status_code == 202
 

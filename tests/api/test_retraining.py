@@ -20,7 +20,7 @@ from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, jobs, models
+from warehouse.repositories import audit, job_leases, models
 
 ASK = "/api/admin/retrain"
 POLICY = f"{ASK}/policies/repeat-orders"
@@ -61,14 +61,14 @@ def champion(workspace: Workspace) -> str | None:
 def do_the_work(workspace: Workspace, job_id: str) -> None:
     """What the run of a training job does, as ``orchestration/job_runs.py`` reports it."""
     with writing(workspace.engine) as connection:
-        [job] = jobs.claim(connection, "train", utc_now(), timedelta(minutes=5))
+        [job] = job_leases.claim(connection, "train", utc_now(), timedelta(minutes=5))
         assert job.id == job_id
-        jobs.start(connection, job.id, job.attempt, "run-9", utc_now(), timedelta(minutes=5))
+        job_leases.start(connection, job.id, job.attempt, "run-9", utc_now(), timedelta(minutes=5))
     trained = train(workspace, EIGHTH, "run-9")
     done = promote_if_passed(workspace, EIGHTH, "run run-9")
     result = {"candidate": trained.version, "promoted": done.promoted, "outcome": done.sentence}
     with writing(workspace.engine) as connection:
-        jobs.finish(connection, job.id, job.attempt, "completed", utc_now(), None, result)
+        job_leases.finish(connection, job.id, job.attempt, "completed", utc_now(), None, result)
 
 
 def asked(client: httpx.Client) -> str:

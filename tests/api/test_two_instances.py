@@ -28,7 +28,7 @@ from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs
+from warehouse.repositories import job_leases, jobs
 
 pytestmark = pytest.mark.postgres
 WITHIN_SECONDS = 5.0
@@ -118,7 +118,7 @@ def test_a_job_sent_to_one_is_cancelled_on_the_other_while_it_runs(
     rows = b"client_id,revenue_30d\n" + b",5\n" * 400
     sent = one.post("/api/repeat-orders/bulk?format=csv", content=rows).json()
     with writing(workspace.engine) as connection:
-        [job] = jobs.claim(connection, "bulk", utc_now(), timedelta(minutes=5))
+        [job] = job_leases.claim(connection, "bulk", utc_now(), timedelta(minutes=5))
     assert job.id == sent["id"]
     run = threading.Thread(target=run_bulk, args=(workspace, job.id, job.attempt, "run-3"))
     run.start()

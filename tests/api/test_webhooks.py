@@ -20,7 +20,7 @@ from tests.api.test_decisions import problem
 from tests.http_server import serving
 from tests.receiver import Receiver, receiving, status
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs, models, webhooks
+from warehouse.repositories import job_leases, jobs, models, webhooks
 from warehouse.repositories.webhooks import MOST_OF_AN_OWNER
 from warehouse.tables import audit_log, idempotency_keys
 from warehouse.webhook_tables import webhook_deliveries
@@ -89,7 +89,7 @@ def job_ended(workspace: Workspace, owner: str = "ann", state: str = "completed"
         if state == "cancelled":
             jobs.cancel(connection, job.id, utc_now())
         else:
-            jobs.refuse(connection, job, utc_now(), "no such file")
+            job_leases.refuse(connection, job, utc_now(), "no such file")
     return job.id
 
 

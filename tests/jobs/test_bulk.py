@@ -28,8 +28,9 @@ from tests.small_firm import LAST, Firm, morning_after
 from warehouse.database import reading, utc_now, writing
 from warehouse.job_files import INPUT
 from warehouse.objects import StoreError
-from warehouse.repositories import jobs, models
-from warehouse.repositories.jobs import Job, LostJobError
+from warehouse.repositories import job_leases, jobs, models
+from warehouse.repositories.job_leases import LostJobError
+from warehouse.repositories.jobs import Job
 
 Send = Callable[..., Job]
 
@@ -58,7 +59,7 @@ def send(workspace: Workspace) -> Send:
         given = {"form": form, **params}
         with writing(workspace.engine) as c:
             jobs.create(c, "bulk", EIGHTH.name, "ann", "key:1", given, job_id)
-            [job] = jobs.claim(c, "bulk", utc_now(), LEASE)
+            [job] = job_leases.claim(c, "bulk", utc_now(), LEASE)
         return job
 
     return sent
@@ -169,8 +170,8 @@ def test_the_next_attempt_goes_on_after_the_last_finished_chunk(
     with pytest.raises(OSError, match="went away"):
         run_bulk(workspace, job.id, job.attempt, "run-9", dies)
     with writing(workspace.engine) as c:
-        assert jobs.claim(c, "bulk", utc_now(), LEASE) == []
-        [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+        assert job_leases.claim(c, "bulk", utc_now(), LEASE) == []
+        [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
     steps: list[int] = []
     ended = run_bulk(
         workspace, again.id, again.attempt, "run-10", lambda now: steps.append(now.rows_ok)
@@ -199,7 +200,7 @@ def test_a_promotion_in_between_changes_no_rows_of_a_file_that_was_begun(
     try:
         with writing(workspace.engine) as c:
             models.promote(c, EIGHTH.name, newer, "in between", "me")
-            [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+            [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
         ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     finally:
         with writing(workspace.engine) as c:

@@ -24,7 +24,7 @@ from tests.http_server import serving
 from tests.jobs.test_bulk import Send, known, outcomes, send, workspace
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import VARIABLE
-from warehouse.repositories import jobs, keys, schedules
+from warehouse.repositories import job_leases, jobs, keys, schedules
 
 __all__ = ["send", "workspace"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +131,7 @@ def test_a_run_killed_between_a_part_and_its_row_leaves_each_row_once(
         assert (left.state, left.rows_ok) == ("running", 0)
         assert jobs.chunks(connection, job.id) == []
     with writing(workspace.engine) as c:
-        [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+        [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
     ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     assert (ended.state, ended.rows_ok, ended.rows_error) == ("completed", 8, 0)
     assert outcomes(workspace, ended)["buyer_id"].tolist() == names
@@ -146,8 +146,8 @@ def test_a_sensor_killed_after_its_claim_leaves_a_job_that_is_claimed_again(
         c.exec_driver_sql(f"UPDATE jobs SET lease_until = NULL WHERE id = '{job.id}'")
     killed_at("job-claimed", workspace)
     with writing(workspace.engine) as c:
-        assert jobs.claim(c, "bulk", utc_now(), LEASE) == []
-        [again] = jobs.claim(c, "bulk", utc_now() + CLAIM, LEASE)
+        assert job_leases.claim(c, "bulk", utc_now(), LEASE) == []
+        [again] = job_leases.claim(c, "bulk", utc_now() + CLAIM, LEASE)
     assert (again.id, again.attempt) == (job.id, job.attempt + 2)
     ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     assert (ended.state, ended.rows_ok) == ("completed", 1)
@@ -175,5 +175,5 @@ def test_a_sensor_killed_after_it_fired_schedules_has_fired_each_once(
     with writing(workspace.engine) as c:
         assert schedules.fire_due(c, utc_now()) == []
         [run] = schedules.runs(c, schedule.id, 10)
-        [job] = jobs.claim(c, "score", utc_now(), LEASE)
+        [job] = job_leases.claim(c, "score", utc_now(), LEASE)
     assert (run.outcome, run.job, job.state) == ("started", job.id, "queued")

@@ -10,11 +10,12 @@ import pytest
 
 from ml.jobs import expiry
 from ml.jobs.bulk import job_files, run_bulk
-from ml.jobs.expiry import Expired, expire_files
+from ml.jobs.expiry import Expired, expire_files, forget_jobs
 from ml.lifecycle.workspace import Workspace
 from tests.jobs.test_bulk import Send, send, workspace
+from tests.models.eighth import EIGHTH
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs
+from warehouse.repositories import job_expiry, jobs, schedules
 
 __all__ = ["send", "workspace"]
 WEEK = timedelta(days=7)
@@ -91,8 +92,47 @@ def test_files_that_outlived_their_job_go_the_next_day(
     job = send(b"client_id\nnobody\n")
     run_bulk(workspace, job.id, job.attempt, "run-9")
     with writing(workspace.engine) as connection:
-        jobs.expire(connection, [job.id])
+        job_expiry.expire(connection, [job.id])
     assert expire_files(workspace).leftovers == 0
     later(monkeypatch, timedelta(days=1, minutes=5))
     assert expire_files(workspace).leftovers >= 1
     assert job.id not in job_files(workspace).jobs()
+
+
+def test_old_jobs_and_firings_are_forgotten_after_the_retention(
+    workspace: Workspace, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, waits = send(b"client_id\nnobody\n"), send(b"client_id\nnobody\n")
+    run_bulk(workspace, ended.id, ended.attempt, "run-9")
+    with writing(workspace.engine) as c:
+        asked = schedules.create(
+            c,
+            name="nightly",
+            model=EIGHTH.name,
+            action="score",
+            cron="0 3 * * *",
+            timezone="UTC",
+            params={},
+            missed="skip",
+            paused=False,
+            owner="ann",
+            created_by="key:1",
+            now=utc_now(),
+        )
+        by_hand = schedules.run_by_hand(c, asked, "key:1", utc_now())
+        assert by_hand.job is not None
+        jobs.cancel(c, by_hand.job, utc_now())
+    year = timedelta(days=workspace.settings.retention_days, minutes=5)
+    later(monkeypatch, year - timedelta(minutes=10))
+    expire_files(workspace)
+    forget_jobs(workspace)
+    assert state(workspace, ended.id) == "expired"
+    assert state(workspace, by_hand.job) == "cancelled"
+    later(monkeypatch, year)
+    assert forget_jobs(workspace) >= 2
+    with reading(workspace.engine) as c:
+        assert jobs.get(c, ended.id) is None
+        assert jobs.get(c, by_hand.job) is None
+        assert jobs.chunks(c, ended.id) == jobs.errors(c, ended.id) == []
+        assert schedules.runs(c, asked.id, 10) == []
+    assert state(workspace, waits.id) == "queued"

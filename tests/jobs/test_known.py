@@ -19,7 +19,7 @@ from tests.jobs.test_bulk import in_threes, known, outcomes, workspace
 from tests.models.eighth import EIGHTH
 from warehouse.database import reading, utc_now, writing
 from warehouse.job_files import INPUT
-from warehouse.repositories import jobs, online
+from warehouse.repositories import job_leases, jobs, online
 from warehouse.repositories.jobs import Job
 from warehouse.repositories.online import OnlineBatch
 from warehouse.tables import online_features
@@ -33,7 +33,7 @@ def asked(workspace: Workspace) -> Iterator[Job]:
     """A claimed job over everything; what is known is put back after the test."""
     submit_all(workspace, EIGHTH, False, "ann", "cli:ann")
     with writing(workspace.engine) as connection:
-        [job] = jobs.claim(connection, "bulk", utc_now(), LEASE)
+        [job] = job_leases.claim(connection, "bulk", utc_now(), LEASE)
         before = connection.execute(online_features.select()).mappings().all()
     yield job
     with writing(workspace.engine) as connection:
@@ -55,7 +55,7 @@ def test_a_later_attempt_goes_on_with_the_list_of_the_first(
     gone = names[0], names[-1]
     with writing(workspace.engine) as c:
         c.execute(delete(online_features).where(online_features.c.entity.in_(gone)))
-        [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+        [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
     ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     assert (ended.state, ended.rows_ok) == ("completed", len(names) - 1)
     found = outcomes(workspace, ended)
@@ -78,7 +78,7 @@ def test_an_attempt_that_finished_nothing_lists_what_is_known_by_then(
             run_bulk(workspace, asked.id, asked.attempt, "run-9")
     with writing(workspace.engine) as c:
         c.execute(delete(online_features).where(online_features.c.entity == names[0]))
-        [again] = jobs.claim(c, "bulk", utc_now() + LEASE, LEASE)
+        [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
     ended = run_bulk(workspace, again.id, again.attempt, "run-10")
     assert (ended.rows_ok, ended.rows_error) == (len(names) - 1, 0)
 

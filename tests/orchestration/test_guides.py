@@ -36,7 +36,7 @@ from tests.receiver import receiving
 from tests.small_firm import morning_after
 from warehouse.cron import firings
 from warehouse.database import utc_now, writing
-from warehouse.repositories import jobs, models
+from warehouse.repositories import job_leases, models
 from warehouse.settings import PROJECT, WarehouseSettings
 
 DAY = date(2026, 6, 30)
@@ -107,13 +107,15 @@ def do_what_waits(workspace: Workspace) -> None:
     """What Dagster's runs do meanwhile, as ``orchestration/job_runs.py`` reports it."""
     with writing(workspace.engine) as connection:
         kinds = ("bulk", "score", "train")
-        waiting = [job for kind in kinds for job in jobs.claim(connection, kind, utc_now(), LEASE)]
+        waiting = [
+            job for kind in kinds for job in job_leases.claim(connection, kind, utc_now(), LEASE)
+        ]
     for job in waiting:
         if job.kind == "bulk":
             run_bulk(workspace, job.id, job.attempt, "run")
             continue
         with writing(workspace.engine) as connection:
-            jobs.start(connection, job.id, job.attempt, "run", utc_now(), LEASE)
+            job_leases.start(connection, job.id, job.attempt, "run", utc_now(), LEASE)
         spec = workspace.registry[job.model]
         result = {}
         if job.kind == "score":
@@ -126,7 +128,7 @@ def do_what_waits(workspace: Workspace) -> None:
             done = promote_if_passed(later, spec, "run")
             result = {"candidate": candidate, "promoted": done.promoted}
         with writing(workspace.engine) as connection:
-            jobs.finish(
+            job_leases.finish(
                 connection, job.id, job.attempt, "completed", utc_now(), None, result or None
             )
 

@@ -16,7 +16,7 @@ from ml.lifecycle.retraining import Retraining, policy_of
 from ml.lifecycle.workspace import Workspace
 from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, jobs, models
+from warehouse.repositories import audit, job_leases, jobs, models
 from warehouse.repositories.jobs import Job
 from warehouse.repositories.models import ModelVersion
 from warehouse.repositories.policies import RetrainPolicy
@@ -88,10 +88,12 @@ def trained(age: int, gate: Mapping[str, Any] = PASSED) -> str:
 
 def done(job_id: str, **result: Any) -> None:
     with writing(Workspace.current().engine) as connection:
-        [claimed] = jobs.claim(connection, "train", utc_now(), timedelta(minutes=5))
+        [claimed] = job_leases.claim(connection, "train", utc_now(), timedelta(minutes=5))
         assert claimed.id == job_id
-        jobs.start(connection, job_id, claimed.attempt, "run-9", utc_now(), timedelta(minutes=5))
-        jobs.finish(
+        job_leases.start(
+            connection, job_id, claimed.attempt, "run-9", utc_now(), timedelta(minutes=5)
+        )
+        job_leases.finish(
             connection, job_id, claimed.attempt, "completed", utc_now(), None, result or None
         )
 

@@ -19,7 +19,7 @@ from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST
 from warehouse.database import writing
-from warehouse.repositories import drift, jobs, performance, policies
+from warehouse.repositories import drift, job_leases, jobs, performance, policies
 
 LATER = LAST + timedelta(days=60)
 
@@ -125,7 +125,7 @@ def test_a_drift_verdict_starts_one_run_for_each_cause(scored: Workspace) -> Non
         job = jobs.get(connection, request.tags["sevenfold/job"])
         assert job is not None
         assert (job.kind, job.state, job.params["reason"]) == ("train", "queued", said)
-        jobs.refuse(connection, job, scored.clock() - timedelta(days=30), "it failed")
+        job_leases.refuse(connection, job, scored.clock() - timedelta(days=30), "it failed")
     assert tick(scored, "retraining") == again, "what failed would fail again"
 
 
@@ -196,7 +196,7 @@ def test_a_training_that_failed_cools_down_too(scored: Workspace) -> None:
     say_drift(scored, LATER)
     with writing(scored.engine) as connection:
         job = jobs.create(connection, "train", EIGHTH.name, "ann", "ann", {})
-        jobs.refuse(connection, job, scored.clock(), "it failed")
+        job_leases.refuse(connection, job, scored.clock(), "it failed")
     said = tick(scored, "retraining")
     ready = scored.clock() + timedelta(days=7)
     assert said == f"drift on {LATER}, but the last training cools down until {ready:%F %R}."

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from warehouse.database import utc_now, writing
-from warehouse.repositories import job_quotas, jobs
+from warehouse.repositories import job_expiry, job_quotas, jobs
 from warehouse.repositories.job_quotas import Quota, TooManyBytesError, TooManyJobsError
 
 QUOTA = Quota(jobs=4, bytes=1_000)
@@ -49,5 +49,5 @@ def test_refusals_say_what_is_held_and_end_with_what_holds_it(engine: Engine) ->
         with pytest.raises(TooManyBytesError, match="400 bytes of files are kept"):
             job_quotas.admit(connection, "ann", QUOTA, 601)
         job_quotas.admit(connection, "ann", QUOTA, 600)
-        jobs.expire(connection, [str(made[0])])
+        job_expiry.expire(connection, [str(made[0])])
         job_quotas.admit(connection, "ann", QUOTA, 700)

@@ -14,16 +14,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from warehouse.database import reading, writing
-from warehouse.repositories import job_quotas, jobs
-from warehouse.repositories.jobs import (
-    MOST_ATTEMPTS,
-    MOST_STARTS,
-    SAMPLE,
-    Chunk,
-    Job,
-    LostJobError,
-    RowError,
-)
+from warehouse.repositories import job_expiry, job_leases, job_quotas, jobs
+from warehouse.repositories.job_leases import MOST_ATTEMPTS, MOST_STARTS, LostJobError
+from warehouse.repositories.jobs import SAMPLE, Chunk, Job, RowError
 
 T = TypeVar("T")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -46,11 +39,11 @@ class Desk:
         return made.id
 
     def claimed(self, now: datetime = NOW) -> list[Job]:
-        return self(jobs.claim, "bulk", now, LEASE)
+        return self(job_leases.claim, "bulk", now, LEASE)
 
     def begun(self, now: datetime = NOW) -> Job:
         [job] = self.claimed(now)
-        return self(jobs.start, job.id, job.attempt, f"run-{job.attempt}", now, LEASE)
+        return self(job_leases.start, job.id, job.attempt, f"run-{job.attempt}", now, LEASE)
 
     def get(self, job_id: str) -> Job:
         with reading(self.engine) as connection:
@@ -73,9 +66,9 @@ def test_a_job_waits_is_claimed_runs_and_ends(desk: Desk) -> None:
     assert (desk.get(job_id).state, desk.get(job_id).attempt) == ("queued", 0)
     job = desk.begun()
     assert (job.state, job.run_id, job.started_at, job.starts) == ("running", "run-1", NOW, 1)
-    desk(jobs.add_chunk, job_id, 1, chunk(0), [RowError(7, "invalid_row", "no id")])
-    desk(jobs.add_chunk, job_id, 1, chunk(1, 5, 0), [])
-    desk(jobs.finish, job_id, 1, "completed", LATER, result={"seconds": 3})
+    desk(job_leases.add_chunk, job_id, 1, chunk(0), [RowError(7, "invalid_row", "no id")])
+    desk(job_leases.add_chunk, job_id, 1, chunk(1, 5, 0), [])
+    desk(job_leases.finish, job_id, 1, "completed", LATER, result={"seconds": 3})
     ended = desk.get(job_id)
     assert (ended.state, ended.rows_ok, ended.rows_error) == ("completed", 14, 1)
     assert (ended.finished_at, ended.result) == (LATER, {"seconds": 3})
@@ -88,7 +81,7 @@ def test_a_job_waits_is_claimed_runs_and_ends(desk: Desk) -> None:
 def test_jobs_are_claimed_oldest_first_and_by_their_kind(desk: Desk) -> None:
     first, second = desk.ask(), desk.ask()
     desk(jobs.create, "train", "churn", "ann", "key:1", {})
-    assert [job.id for job in desk(jobs.claim, "bulk", NOW, LEASE, 1)] == [first]
+    assert [job.id for job in desk(job_leases.claim, "bulk", NOW, LEASE, 1)] == [first]
     assert [job.id for job in desk.claimed()] == [second]
 
 
@@ -101,16 +94,16 @@ def test_a_claim_that_came_to_nothing_is_taken_again_and_the_first_run_stays_out
     [second] = desk.claimed(LATER)
     assert (first.attempt, second.attempt) == (1, 2)
     with pytest.raises(LostJobError, match="attempt 1"):
-        desk(jobs.start, job_id, 1, "run-1", LATER, LEASE)
-    assert desk(jobs.start, job_id, 2, "run-2", LATER, LEASE).run_id == "run-2"
+        desk(job_leases.start, job_id, 1, "run-1", LATER, LEASE)
+    assert desk(job_leases.start, job_id, 2, "run-2", LATER, LEASE).run_id == "run-2"
     with pytest.raises(LostJobError):
-        desk(jobs.start, job_id, 2, "run-2", LATER, LEASE)
+        desk(job_leases.start, job_id, 2, "run-2", LATER, LEASE)
 
 
 def test_a_run_that_renews_its_lease_keeps_its_job(desk: Desk) -> None:
     job = desk.begun() if desk.ask() else None
     assert job is not None
-    assert desk(jobs.renew, job.id, 1, NOW + LEASE / 2, LEASE)
+    assert desk(job_leases.renew, job.id, 1, NOW + LEASE / 2, LEASE)
     assert desk.claimed(LATER) == []
     assert [one.attempt for one in desk.claimed(LATER + LEASE / 2)] == [2]
 
@@ -118,19 +111,19 @@ def test_a_run_that_renews_its_lease_keeps_its_job(desk: Desk) -> None:
 def test_what_a_given_up_run_still_writes_is_refused_and_no_row_counts_twice(desk: Desk) -> None:
     job_id = desk.ask()
     desk.begun()
-    desk(jobs.add_chunk, job_id, 1, chunk(0), [])
+    desk(job_leases.add_chunk, job_id, 1, chunk(0), [])
     second = desk.begun(LATER)
     for late in (
-        lambda: desk(jobs.add_chunk, job_id, 1, chunk(1), []),
-        lambda: desk(jobs.renew, job_id, 1, LATER, LEASE),
-        lambda: desk(jobs.finish, job_id, 1, "failed", LATER, error="late"),
+        lambda: desk(job_leases.add_chunk, job_id, 1, chunk(1), []),
+        lambda: desk(job_leases.renew, job_id, 1, LATER, LEASE),
+        lambda: desk(job_leases.finish, job_id, 1, "failed", LATER, error="late"),
     ):
         with pytest.raises(LostJobError):
             late()
     assert second.rows_ok == 9, "what was finished stays"
-    desk(jobs.add_chunk, job_id, 2, chunk(1), [])
+    desk(job_leases.add_chunk, job_id, 2, chunk(1), [])
     with pytest.raises(IntegrityError):
-        desk(jobs.add_chunk, job_id, 2, chunk(1), [])
+        desk(job_leases.add_chunk, job_id, 2, chunk(1), [])
     assert (desk.get(job_id).rows_ok, desk.get(job_id).rows_error) == (18, 2)
 
 
@@ -140,7 +133,7 @@ def test_a_waiting_job_is_cancelled_at_once_even_as_its_run_is_submitted(desk: D
     [job] = desk.claimed()
     assert desk(jobs.cancel, claimed, NOW) == "cancelled"
     with pytest.raises(LostJobError):
-        desk(jobs.start, claimed, job.attempt, "run-1", NOW, LEASE)
+        desk(job_leases.start, claimed, job.attempt, "run-1", NOW, LEASE)
 
 
 def test_a_running_job_hears_that_it_is_cancelled(desk: Desk) -> None:
@@ -148,9 +141,9 @@ def test_a_running_job_hears_that_it_is_cancelled(desk: Desk) -> None:
     desk.begun()
     assert desk(jobs.cancel, job_id, NOW) == "cancelling"
     assert desk(jobs.cancel, job_id, NOW) == "cancelling"
-    desk(jobs.add_chunk, job_id, 1, chunk(0), [])
-    assert not desk(jobs.renew, job_id, 1, NOW, LEASE)
-    desk(jobs.finish, job_id, 1, "cancelled", NOW)
+    desk(job_leases.add_chunk, job_id, 1, chunk(0), [])
+    assert not desk(job_leases.renew, job_id, 1, NOW, LEASE)
+    desk(job_leases.finish, job_id, 1, "cancelled", NOW)
     assert (desk.get(job_id).state, desk.get(job_id).rows_ok) == ("cancelled", 9)
 
 
@@ -165,7 +158,7 @@ def test_a_run_that_dies_while_it_is_cancelled_leaves_a_cancelled_job(desk: Desk
 def test_what_has_ended_stays_ended(desk: Desk) -> None:
     job_id = desk.ask()
     desk.begun()
-    desk(jobs.finish, job_id, 1, "failed", NOW, error="the model is silent")
+    desk(job_leases.finish, job_id, 1, "failed", NOW, error="the model is silent")
     assert desk(jobs.cancel, job_id, LATER) == "failed"
     assert (desk.get(job_id).error, desk.get(job_id).finished_at) == ("the model is silent", NOW)
     assert desk(jobs.cancel, "job_nobody", NOW) is None
@@ -201,7 +194,7 @@ def test_only_a_sample_of_the_errors_is_kept(desk: Desk) -> None:
     for number in range(3):
         lines = range(number * 60, number * 60 + 60)
         wrong = [RowError(line, "invalid_row", "no id") for line in lines]
-        desk(jobs.add_chunk, job_id, 1, chunk(number, 0, 60), wrong)
+        desk(job_leases.add_chunk, job_id, 1, chunk(number, 0, 60), wrong)
     with reading(desk.engine) as connection:
         assert [one.line for one in jobs.errors(connection, job_id)] == list(range(SAMPLE))
     assert desk.get(job_id).rows_error == 180
@@ -229,12 +222,12 @@ def test_an_owner_holds_its_active_jobs_and_the_files_that_are_left(desk: Desk) 
     desk.ask("bob", size=1000)
     with reading(desk.engine) as connection:
         assert job_quotas.held(connection, "ann") == (1, 130)
-        assert jobs.ended_before(connection, NOW) == []
-        assert jobs.ended_before(connection, LATER) == [done]
-    desk(jobs.expire, [done])
+        assert job_expiry.ended_before(connection, NOW) == []
+        assert job_expiry.ended_before(connection, LATER) == [done]
+    desk(job_expiry.expire, [done])
     with reading(desk.engine) as connection:
         assert job_quotas.held(connection, "ann") == (1, 30)
-        assert jobs.ended_before(connection, LATER) == []
+        assert job_expiry.ended_before(connection, LATER) == []
     assert desk.get(done).state == "expired"
 
 
@@ -271,12 +264,12 @@ def test_whatever_comes_when_no_chunk_counts_twice_and_an_end_is_final(
         elif step == "claim":
             desk.claimed(now)
         elif step == "start":
-            try_(lambda c, a=attempt, n=now: jobs.start(c, job_id, a, f"run-{a}", n, LEASE))  # type: ignore[misc]
+            try_(lambda c, a=attempt, n=now: job_leases.start(c, job_id, a, f"run-{a}", n, LEASE))  # type: ignore[misc]
         elif step == "chunk":
             number = recorded
 
             def add(c: Connection, a: int = attempt, number: int = number) -> bool:
-                jobs.add_chunk(c, job_id, a, chunk(number), [])
+                job_leases.add_chunk(c, job_id, a, chunk(number), [])
                 return True
 
             if try_(add):
@@ -286,9 +279,9 @@ def test_whatever_comes_when_no_chunk_counts_twice_and_an_end_is_final(
                     ("cancelling", attempt),
                 )
         elif step == "renew":
-            try_(lambda c, a=attempt, n=now: jobs.renew(c, job_id, a, n, LEASE))  # type: ignore[misc]
+            try_(lambda c, a=attempt, n=now: job_leases.renew(c, job_id, a, n, LEASE))  # type: ignore[misc]
         elif step == "finish":
-            try_(lambda c, a=attempt, n=now: jobs.finish(c, job_id, a, "completed", n))  # type: ignore[misc]
+            try_(lambda c, a=attempt, n=now: job_leases.finish(c, job_id, a, "completed", n))  # type: ignore[misc]
         else:
             desk(jobs.cancel, job_id, now)
         after = desk.get(job_id)
@@ -306,16 +299,16 @@ def test_whatever_comes_when_no_chunk_counts_twice_and_an_end_is_final(
 def test_a_claim_goes_on_where_its_run_waits_for_its_turn(desk: Desk) -> None:
     waits, forgotten = desk.ask(), desk.ask()
     first = {job.id: job.attempt for job in desk.claimed()}
-    assert desk(jobs.overdue, "bulk", NOW) == []
-    overdue = desk(jobs.overdue, "bulk", LATER)
+    assert desk(job_leases.overdue, "bulk", NOW) == []
+    overdue = desk(job_leases.overdue, "bulk", LATER)
     assert {job.id for job in overdue} == {waits, forgotten}
-    desk(jobs.prolong, [job for job in overdue if job.id == waits], LATER + LEASE)
+    desk(job_leases.prolong, [job for job in overdue if job.id == waits], LATER + LEASE)
     [again] = desk.claimed(LATER)
     assert again.id == forgotten
     assert (desk.get(waits).attempt, again.attempt) == (first[waits], first[forgotten] + 1)
-    begun: Job = desk(jobs.start, waits, first[waits], "run-1", LATER, LEASE)
+    begun: Job = desk(job_leases.start, waits, first[waits], "run-1", LATER, LEASE)
     assert begun.state == "running"
-    desk(jobs.prolong, [desk.get(waits)], LATER + 9 * LEASE)
+    desk(job_leases.prolong, [desk.get(waits)], LATER + 9 * LEASE)
     assert desk.get(waits).lease_until == LATER + LEASE, "a run that began has its own lease"
 
 

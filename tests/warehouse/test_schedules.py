@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, update
 
 from warehouse.control_tables import schedules as schedules_table
 from warehouse.database import reading, writing
-from warehouse.repositories import jobs, schedules
+from warehouse.repositories import job_leases, schedules
 from warehouse.repositories.schedules import MISSED_AFTER, Schedule, ScheduleRun, UnderWayError
 
 T = TypeVar("T")
@@ -63,9 +63,9 @@ class Desk:
 
 
 def _end_all(connection: Connection, now: datetime) -> None:
-    for job in jobs.claim(connection, "score", now, HOUR, limit=1_000):
-        begun = jobs.start(connection, job.id, job.attempt, "run", now, HOUR)
-        jobs.finish(connection, begun.id, begun.attempt, "completed", now)
+    for job in job_leases.claim(connection, "score", now, HOUR, limit=1_000):
+        begun = job_leases.start(connection, job.id, job.attempt, "run", now, HOUR)
+        job_leases.finish(connection, begun.id, begun.attempt, "completed", now)
 
 
 @pytest.fixture

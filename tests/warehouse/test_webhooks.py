@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select, text
 from tests.warehouse.test_model_versions import version
 from warehouse.database import connect, reading, writing
 from warehouse.events import EVENTS, TEST
-from warehouse.repositories import deliveries, jobs, models, webhooks
+from warehouse.repositories import deliveries, job_expiry, job_leases, jobs, models, webhooks
 from warehouse.repositories.deliveries import (
     ATTEMPTS_KEPT,
     MOST_OF_A_WEBHOOK,
@@ -405,12 +405,12 @@ def test_a_jobs_end_is_told_in_the_same_transaction(desk: Desk, now: datetime, s
     hook = desk.hook("job.completed", "job.failed", "job.cancelled")
     desk(jobs.create, "bulk", "churn", "bob", "key:2", {})
     job = desk(jobs.create, "bulk", "churn", "ann", "key:1", {})
-    for one in desk(jobs.claim, "bulk", now, LEASE):
-        desk(jobs.start, one.id, 1, "run-1", now, LEASE)
+    for one in desk(job_leases.claim, "bulk", now, LEASE):
+        desk(job_leases.start, one.id, 1, "run-1", now, LEASE)
     error = "no such file" if state == "failed" else None
-    desk.undone(jobs.finish, job.id, 1, state, now, error)
+    desk.undone(job_leases.finish, job.id, 1, state, now, error)
     assert desk.of(hook) == []
-    desk(jobs.finish, job.id, 1, state, now, error)
+    desk(job_leases.finish, job.id, 1, state, now, error)
     told = json.loads(desk.one(hook).body)
     assert told["type"] == f"job.{state}"
     assert datetime.fromisoformat(told["timestamp"]) == now
@@ -424,7 +424,7 @@ def test_a_jobs_end_is_told_in_the_same_transaction(desk: Desk, now: datetime, s
         "error": error,
         "finished_at": told["timestamp"],
     }
-    desk(jobs.expire, [job.id])
+    desk(job_expiry.expire, [job.id])
     assert len(desk.of(hook)) == 1
 
 
@@ -437,9 +437,9 @@ def test_a_queued_job_that_is_cancelled_and_one_whose_runs_died_are_told_too(
     desk(jobs.cancel, job.id, now)
     assert [one.event for one in desk.of(hook)] == ["job.cancelled"]
     doomed = desk(jobs.create, "bulk", "churn", "ann", "key:1", {})
-    for run in range(jobs.MOST_STARTS + 1):
-        for one in desk(jobs.claim, "bulk", now + run * LEASE, LEASE):
-            desk(jobs.start, one.id, one.attempt, "run", now + run * LEASE, LEASE)
+    for run in range(job_leases.MOST_STARTS + 1):
+        for one in desk(job_leases.claim, "bulk", now + run * LEASE, LEASE):
+            desk(job_leases.start, one.id, one.attempt, "run", now + run * LEASE, LEASE)
     assert desk(jobs.get, doomed.id).state == "failed"
     assert [one.event for one in desk.of(hook)] == ["job.failed", "job.cancelled"]
 

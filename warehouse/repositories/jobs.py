@@ -1,34 +1,25 @@
-"""Background jobs: asked for, claimed, run under a lease, cancelled, finished, expired.
-
-A job belongs to whoever holds its present ``attempt``: each claim takes the next number, and what
-an earlier attempt still writes is refused. So a run that died, or only seemed to, never counts a
-row twice, and no state rests on what Dagster believes.
-"""
+"""Background jobs: asked for, looked at, cancelled. ``job_leases`` has how they are run."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select, update
 
 from warehouse.control_tables import job_chunks, job_rows, jobs
 from warehouse.database import utc_now
 from warehouse.events import EVENTS
 from warehouse.repositories import webhooks
-from warehouse.repositories.rows import MOST_PARAMETERS, record, values
+from warehouse.repositories.rows import record, values
 
 Kind = Literal["bulk", "score", "train"]
 State = Literal["queued", "running", "cancelling", "cancelled", "completed", "failed", "expired"]
 ACTIVE: tuple[State, ...] = ("queued", "running", "cancelling")
 FINAL: tuple[State, ...] = ("cancelled", "completed", "failed", "expired")
-MOST_STARTS = 10
-"""A job whose run died so often has failed."""
-MOST_ATTEMPTS = 30
-"""So has one for which so many runs were asked, none of which lived."""
 SAMPLE = 100
 """Errors of a job that are kept here; its parts hold every row's outcome."""
 _T = jobs.c
@@ -82,10 +73,6 @@ class RowError:
     detail: str
 
 
-class LostJobError(RuntimeError):
-    """The job is no longer this attempt's: another one took it over, or it has ended."""
-
-
 def new_id() -> str:
     """An id for a job that is about to be made, under which its file is stored first."""
     return f"job_{secrets.token_hex(12)}"
@@ -130,7 +117,7 @@ def get(connection: Connection, job_id: str, owner: str | None = None) -> Job | 
     query = select(jobs).where(_T.id == job_id)
     if owner is not None:
         query = query.where(_T.owner == owner)
-    return next(iter(_fetch(connection, query)), None)
+    return next(iter(fetch(connection, query)), None)
 
 
 def page(
@@ -155,117 +142,27 @@ def page(
     if after is not None:
         at, job_id = after
         query = query.where(or_(_T.created_at < at, and_(_T.created_at == at, _T.id < job_id)))
-    return _fetch(connection, query)
+    return fetch(connection, query)
 
 
 def under_way(connection: Connection, kind: Kind, model: str) -> Job | None:
     """A job of that kind and model that has not ended; None where there is none."""
     query = select(jobs).where(_T.kind == kind, _T.state.in_(ACTIVE), _T.model == model).limit(1)
-    return next(iter(_fetch(connection, query)), None)
+    return next(iter(fetch(connection, query)), None)
 
 
 def asked_for(connection: Connection, kind: Kind, asked_by: str) -> Job | None:
     """The newest job of that kind that was asked for so; None where there is none."""
     query = select(jobs).where(_T.kind == kind, _T.asked_by == asked_by)
     query = query.order_by(_T.created_at.desc()).limit(1)
-    return next(iter(_fetch(connection, query)), None)
+    return next(iter(fetch(connection, query)), None)
 
 
 def last_ended(connection: Connection, kind: Kind, model: str) -> Job | None:
     """The job of that kind and model that ended last; None where none has."""
     query = select(jobs).where(_T.kind == kind, _T.model == model, _T.finished_at.is_not(None))
     query = query.order_by(_T.finished_at.desc()).limit(1)
-    return next(iter(_fetch(connection, query)), None)
-
-
-def overdue(connection: Connection, kind: Kind, now: datetime, limit: int = 100) -> list[Job]:
-    """Claimed jobs whose run has not begun before their claim ended, oldest first."""
-    query = select(jobs).where(_T.kind == kind, _T.state == "queued", _T.lease_until <= now)
-    return _fetch(connection, query.order_by(_T.created_at, _T.id).limit(limit))
-
-
-def prolong(connection: Connection, overdue: Sequence[Job], until: datetime) -> None:
-    """Let the claims of these jobs go on: their runs wait for their turn."""
-    for job in overdue:
-        ours = [_T.id == job.id, _T.attempt == job.attempt, _T.state == "queued"]
-        _changed(connection, ours, {"lease_until": until})
-
-
-def claim(
-    connection: Connection, kind: Kind, now: datetime, lease: timedelta, limit: int = 10
-) -> list[Job]:
-    """Take jobs that wait, oldest first, and those whose run has died; each is ours for ``lease``.
-
-    A claim that ended is taken again: whoever knows that its run still waits for its turn must
-    ``prolong`` it first, else that run comes too late for the job it was asked for. A job whose
-    run died ``MOST_STARTS`` times has failed; one that was being cancelled as its run died is
-    cancelled.
-    """
-    left = or_(
-        and_(_T.state == "queued", or_(_T.lease_until.is_(None), _T.lease_until <= now)),
-        and_(_T.state.in_(("running", "cancelling")), _T.lease_until <= now),
-    )
-    query = select(jobs).where(_T.kind == kind, left).order_by(_T.created_at, _T.id).limit(limit)
-    claimed = []
-    for job in _fetch(connection, query):
-        ours = [_T.id == job.id, _T.attempt == job.attempt, _T.state == job.state]
-        if job.state == "cancelling":
-            _end(connection, ours, "cancelled", now)
-        elif job.state == "running" and job.starts >= MOST_STARTS:
-            said = f"Its run died {job.starts} times; Dagster's log of the runs has the reason."
-            _end(connection, ours, "failed", now, error=said)
-        elif job.attempt >= MOST_ATTEMPTS:
-            said = f"{job.attempt} runs were asked for, and none began; Dagster's log says why."
-            _end(connection, ours, "failed", now, error=said)
-        else:
-            change = {"state": "queued", "attempt": job.attempt + 1, "lease_until": now + lease}
-            if _changed(connection, ours, change):
-                claimed.append(job.id)
-    if not claimed:
-        return []
-    query = select(jobs).where(_T.id.in_(claimed)).order_by(_T.created_at, _T.id)
-    return _fetch(connection, query)
-
-
-def start(
-    connection: Connection, job_id: str, attempt: int, run_id: str, now: datetime, lease: timedelta
-) -> Job:
-    """Begin the work of a claimed job; LostJobError where it is not this attempt's to begin."""
-    ours = [_T.id == job_id, _T.attempt == attempt, _T.state == "queued"]
-    change = {
-        "state": "running",
-        "run_id": run_id,
-        "starts": _T.starts + 1,
-        "lease_until": now + lease,
-        "started_at": func.coalesce(_T.started_at, now),
-    }
-    if not _changed(connection, ours, change):
-        raise _lost(job_id, attempt)
-    job = get(connection, job_id)
-    assert job is not None
-    return job
-
-
-def renew(
-    connection: Connection, job_id: str, attempt: int, now: datetime, lease: timedelta
-) -> bool:
-    """Say that the work goes on; False where it should stop, since somebody cancelled it.
-
-    LostJobError where the job is no longer this attempt's.
-    """
-    if not _changed(connection, _running(job_id, attempt), {"lease_until": now + lease}):
-        raise _lost(job_id, attempt)
-    query = select(_T.state).where(_T.id == job_id)
-    return bool(connection.execute(query).scalar_one() == "running")
-
-
-def tell(connection: Connection, job_id: str, attempt: int, result: Mapping[str, Any]) -> None:
-    """Say what is known of a job's result before it ends; later attempts find it.
-
-    LostJobError where the job is no longer this attempt's.
-    """
-    if not _changed(connection, _running(job_id, attempt), {"result": dict(result)}):
-        raise _lost(job_id, attempt)
+    return next(iter(fetch(connection, query)), None)
 
 
 def chunks(connection: Connection, job_id: str) -> list[Chunk]:
@@ -274,53 +171,10 @@ def chunks(connection: Connection, job_id: str) -> list[Chunk]:
     return [record(Chunk, row) for row in connection.execute(query).mappings()]
 
 
-def add_chunk(
-    connection: Connection, job_id: str, attempt: int, chunk: Chunk, errors: Sequence[RowError]
-) -> None:
-    """Record a finished chunk and count its rows; of all ``errors`` the first ``SAMPLE`` stay.
-
-    LostJobError where the job is no longer this attempt's.
-    """
-    counts = {
-        "rows_ok": _T.rows_ok + chunk.rows_ok,
-        "rows_error": _T.rows_error + chunk.rows_error,
-    }
-    if not _changed(connection, _running(job_id, attempt), counts):
-        raise _lost(job_id, attempt)
-    now = utc_now()
-    row = {"job": job_id, **values(chunk), "finished_at": now}
-    connection.execute(insert(job_chunks).values(**row))
-    kept = select(func.count()).select_from(job_rows).where(job_rows.c.job == job_id)
-    room = SAMPLE - connection.execute(kept).scalar_one()
-    if errors and room > 0:
-        sample = [{"job": job_id, **values(one)} for one in errors[:room]]
-        connection.execute(insert(job_rows), sample)
-
-
 def errors(connection: Connection, job_id: str) -> list[RowError]:
     """The sample of a job's errors, by line."""
     query = select(job_rows).where(job_rows.c.job == job_id).order_by(job_rows.c.line)
     return [record(RowError, row) for row in connection.execute(query).mappings()]
-
-
-def finish(
-    connection: Connection,
-    job_id: str,
-    attempt: int,
-    state: Literal["completed", "failed", "cancelled"],
-    now: datetime,
-    error: str | None = None,
-    result: Mapping[str, Any] | None = None,
-) -> None:
-    """End a job that this attempt ran; LostJobError where it is no longer this attempt's."""
-    if not _end(connection, _running(job_id, attempt), state, now, error, result):
-        raise _lost(job_id, attempt)
-
-
-def refuse(connection: Connection, job: Job, now: datetime, error: str) -> None:
-    """End a claimed job that cannot be begun; nothing where it is no longer this attempt's."""
-    ours = [_T.id == job.id, _T.attempt == job.attempt, _T.state == "queued"]
-    _end(connection, ours, "failed", now, error)
 
 
 def cancel(connection: Connection, job_id: str, now: datetime) -> State | None:
@@ -330,40 +184,16 @@ def cancel(connection: Connection, job_id: str, now: datetime) -> State | None:
     """
     waiting = [_T.id == job_id, _T.state == "queued"]
     running = [_T.id == job_id, _T.state == "running"]
-    if not _end(connection, waiting, "cancelled", now):
+    if not end_where(connection, waiting, "cancelled", now):
         # Claimed again between both, it waits anew.
-        changed = _changed(connection, running, {"state": "cancelling"})
+        changed = change_where(connection, running, {"state": "cancelling"})
         if not changed:
-            _end(connection, waiting, "cancelled", now)
+            end_where(connection, waiting, "cancelled", now)
     found = get(connection, job_id)
     return None if found is None else found.state
 
 
-def ended_before(connection: Connection, instant: datetime, limit: int = 100) -> list[str]:
-    """Bulk jobs that ended before that instant and still have files, oldest first."""
-    over = [_T.state.in_(FINAL), _T.state != "expired", _T.finished_at < instant]
-    over.append(_T.kind == "bulk")
-    query = select(_T.id).where(*over).order_by(_T.finished_at).limit(limit)
-    return list(connection.execute(query).scalars())
-
-
-def with_files(connection: Connection, job_ids: Sequence[str]) -> set[str]:
-    """Which of these jobs are there and have not expired."""
-    found: set[str] = set()
-    for start in range(0, len(job_ids), MOST_PARAMETERS):
-        some = job_ids[start : start + MOST_PARAMETERS]
-        query = select(_T.id).where(_T.id.in_(some), _T.state != "expired")
-        found.update(connection.execute(query).scalars())
-    return found
-
-
-def expire(connection: Connection, job_ids: Sequence[str]) -> None:
-    """Mark ended jobs whose files are about to go."""
-    over = [_T.id.in_(job_ids), _T.state.in_(FINAL)]
-    connection.execute(update(jobs).where(*over).values(state="expired"))
-
-
-def _end(
+def end_where(
     connection: Connection,
     where: Sequence[ColumnElement[bool]],
     state: State,
@@ -387,25 +217,11 @@ def _end(
     return bool(ended)
 
 
-def _running(job_id: str, attempt: int) -> list[ColumnElement[bool]]:
-    return [
-        _T.id == job_id,
-        _T.attempt == attempt,
-        _T.state.in_(("running", "cancelling")),
-    ]
-
-
-def _changed(
+def change_where(
     connection: Connection, where: Sequence[ColumnElement[bool]], change: Mapping[str, Any]
 ) -> bool:
     return connection.execute(update(jobs).where(*where).values(**change)).rowcount == 1
 
 
-def _lost(job_id: str, attempt: int) -> LostJobError:
-    return LostJobError(
-        f"attempt {attempt} of {job_id} is over: another one took the job, or it has ended"
-    )
-
-
-def _fetch(connection: Connection, query: Select[Any]) -> list[Job]:
+def fetch(connection: Connection, query: Select[Any]) -> list[Job]:
     return [record(Job, row) for row in connection.execute(query).mappings()]
