@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 from starlette.responses import StreamingResponse
@@ -14,11 +16,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.logs import logger
 from api.problems import Problem
+from api.uploads import share
 from ml.jobs.join_request import GONE, Join
 
 PIECE_BYTES = 64 * 1024
 TURN_SECONDS = 10.0
 """How long a call waits for its turn before it is told to come back."""
+START_SECONDS = 60.0
+"""Within which the first of the results is there, or its files count as away."""
 STALL_SECONDS = 60.0
 """After which a download of which nothing is taken is given up."""
 LOG = logger("downloads")
@@ -29,39 +34,58 @@ class BrokenOffError(RuntimeError):
 
 
 class Downloads:
-    """A few processes at once, each for one download: it begins with it and ends with it."""
+    """A few processes at once, each for one download: it begins with it and ends with it.
+
+    One owner has at most half of their places, so that others find one.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = asyncio.Semaphore(most)
+        self._most, self._share = most, share(most)
+        self._held: Counter[str] = Counter()
+        self._changed = asyncio.Condition()
 
-    async def begin(self, asked: Join) -> Download:
+    async def begin(self, owner: str, asked: Join) -> Download:
         """The first of the results is there; Problem 503 where too many wait, or files are away."""
         try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await self._free.acquire()
+            async with asyncio.timeout(TURN_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: self._room_for(owner))
+                self._held[owner] += 1
         except TimeoutError:
             raise Problem(
                 503,
                 "busy",
-                f"{self._most} results are being sent, as many as this instance does at once.",
+                f"{self._held.total()} results are being sent, {self._held[owner]} of them yours:"
+                f" this instance sends {self._most} at once, and {self._share} of one owner.",
                 headers={"Retry-After": "10"},
             ) from None
-        download = Download(asked.job, self._free)
+        download = Download(asked.job, partial(self._leave, owner))
         try:
-            await download.start(asked)
+            async with asyncio.timeout(START_SECONDS):
+                await download.start(asked)
+        except TimeoutError:
+            await download.close()
+            LOG.error("results_stalled", job=asked.job)
+            raise _unreachable() from None
         except BaseException:
             await download.close()
             raise
         return download
 
+    def _room_for(self, owner: str) -> bool:
+        return self._held.total() < self._most and self._held[owner] < self._share
+
+    async def _leave(self, owner: str) -> None:
+        async with self._changed:
+            self._held[owner] -= 1
+            self._changed.notify_all()
+
 
 class Download:
     """The results that one process writes; ``close`` it, however it ended."""
 
-    def __init__(self, job: str, place: asyncio.Semaphore) -> None:
+    def __init__(self, job: str, leave: Callable[[], Awaitable[None]]) -> None:
         self._job = job
-        self._place: asyncio.Semaphore | None = place
+        self._leave: Callable[[], Awaitable[None]] | None = leave
         self._process: Process | None = None
         self._first = b""
 
@@ -79,8 +103,7 @@ class Download:
         if not self._first and (status := await self._process.wait()) != 0:
             LOG.error("results_failed", job=self._job, status=status)
             if status == GONE:
-                said = "The files of the results cannot be read now."
-                raise Problem(503, "store_unreachable", said, headers={"Retry-After": "30"})
+                raise _unreachable()
             raise Problem(
                 500, "internal_error", "Something went wrong on our side; the log has it."
             )
@@ -102,15 +125,20 @@ class Download:
     async def close(self) -> None:
         """End the process, and give its place to the next."""
         process, self._process = self._process, None
-        place, self._place = self._place, None
+        leave, self._leave = self._leave, None
         try:
             if process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.communicate()  # to the pipe's end, which else stays open
         finally:
-            if place is not None:
-                place.release()
+            if leave is not None:
+                await leave()
+
+
+def _unreachable() -> Problem:
+    said = "The files of the results cannot be read now."
+    return Problem(503, "store_unreachable", said, headers={"Retry-After": "30"})
 
 
 class ResultsResponse(StreamingResponse):

@@ -72,16 +72,17 @@ class ApiSettings(BaseSettings):
         default=1_073_741_824, ge=1_024, description="Largest upload of a bulk job, in bytes."
     )
     api_uploads: int = Field(
-        default=64,
+        default=128,
         ge=1,
-        description="Bulk uploads received at once; more are told to come back.",
+        description="Bulk uploads received at once, half of them at most of one owner; more are"
+        " told to come back.",
     )
     api_downloads: int = Field(
         default=4,
         ge=1,
         le=64,
-        description="Results of bulk jobs sent at once, each by a process of its own; more wait a"
-        " few seconds for their turn.",
+        description="Results of bulk jobs sent at once, each by a process of its own, half of them"
+        " at most to one owner; more wait a few seconds for their turn.",
     )
     api_owner_jobs: int = Field(
         default=20, ge=0, description="Bulk jobs that one owner may have under way."

@@ -17,11 +17,16 @@ from ml.jobs.files import Incoming
 from warehouse.job_files import INPUT, JobFiles
 from warehouse.objects import StoreError
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 """Written at once; so much of each upload is in memory."""
 STALL_SECONDS = 60.0
 """After which an upload of which nothing comes is given up, so that it keeps nobody's place."""
 LOG = logger("uploads")
+
+
+def share(most: int) -> int:
+    """How many of so many places one owner may have, so that others find one."""
+    return max(1, most // 2)
 
 
 class NoRoomError(RuntimeError):
@@ -33,8 +38,8 @@ class Uploads:
 
     def __init__(self, files: JobFiles, most: int) -> None:
         self._files = files
-        self._most = most
-        self._inside = 0
+        self._most, self._share = most, share(most)
+        self._inside: Counter[str] = Counter()
         self._coming: Counter[str] = Counter()
         # To an object store a file takes minutes, for which no other upload's pieces should wait.
         self._writers, self._keepers = Threads("upload", 4), Threads("keep", 4)
@@ -45,14 +50,15 @@ class Uploads:
 
         Problem 503 where too many come in at once.
         """
-        if self._inside >= self._most:
+        if self._inside.total() >= self._most or self._inside[owner] >= self._share:
             raise Problem(
                 503,
                 "busy",
-                f"{self._most} files are coming in, as many as this instance takes at once.",
+                f"{self._inside.total()} files are coming in, {self._inside[owner]} of them yours:"
+                f" this instance takes {self._most} at once, and {self._share} of one owner.",
                 headers={"Retry-After": "5"},
             )
-        self._inside += 1
+        self._inside[owner] += 1
         draft = _draft(self._files)
         try:
             with _stored():
@@ -64,7 +70,7 @@ class Uploads:
                 self._coming[owner] -= upload.size
                 await asyncio.shield(self._writers.run(draft.__exit__, None, None, None))
         finally:
-            self._inside -= 1
+            self._inside[owner] -= 1
 
     async def remove(self, job_id: str) -> None:
         """Remove what was stored for a job that was not made; what is left the next purge takes."""

@@ -149,7 +149,8 @@ async def results(
     ] = False,
 ) -> Response:
     asked = await run_in_threadpool(_asked, request, job_id, form, outcome, partial)
-    download = await services(request).downloads.begin(asked)
+    owner = caller_of(request).owner
+    download = await services(request).downloads.begin(owner, asked)
     ending = "jsonl" if form == "ndjson" else form
     headers = {
         "Content-Disposition": f'attachment; filename="{asked.job}.{ending}"',

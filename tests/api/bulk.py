@@ -31,7 +31,7 @@ LINES = b'{"client_id": "c03", "revenue_30d": 5}\n{"client_id": "nobody"}\n'
 FEW = ApiSettings(
     api_ip_limit="unlimited",
     api_bulk_limit=300_000,
-    api_uploads=2,
+    api_uploads=4,
     api_owner_jobs=3,
     api_owner_bytes=1_000_000,
 )

@@ -35,7 +35,7 @@ from tests.api.bulk import (
     run,
     wait_until,
 )
-from tests.api.conftest import bearing, key_maker
+from tests.api.conftest import KeyMaker, bearing, key_maker
 from tests.api.test_decisions import problem
 from tests.http_server import serving
 from tests.models.eighth import EIGHTH
@@ -114,15 +114,19 @@ def test_the_bytes_of_an_owner_are_counted_as_they_come_and_as_they_stay(
     assert narrow.post(ROUTE, content=body, headers=CSV).status_code == 202
 
 
-def test_no_more_come_in_at_once_than_may(narrow: httpx.Client, workspace: Workspace) -> None:
+def test_no_more_come_in_at_once_than_may_and_half_of_them_of_one_owner(
+    narrow: httpx.Client, workspace: Workspace, make_key: KeyMaker
+) -> None:
     with begun(narrow, 1_000) as first, begun(narrow, 1_000) as second:
         for line in (first, second):
             line.sendall(b"client_id\n")
-        wait_until(lambda: len(drafts(workspace)) == FEW.api_uploads)
+        wait_until(lambda: len(drafts(workspace)) == FEW.api_uploads // 2)
         third = narrow.post(ROUTE, content=ROWS, headers=CSV)
-        problem(third, 503, "busy")
+        assert "2 of them yours" in problem(third, 503, "busy")["detail"]
         assert third.headers["retry-after"] == "5"
         assert narrow.get("/api/jobs").status_code == 200
+        other = {**CSV, **bearing(make_key("write", owner="somebody else"))}
+        assert narrow.post(ROUTE, content=ROWS, headers=other).status_code == 202
     wait_until(lambda: drafts(workspace) == [])
     assert narrow.post(ROUTE, content=ROWS, headers=CSV).status_code == 202
 

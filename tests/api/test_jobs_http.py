@@ -102,6 +102,21 @@ def one_at_once(workspace: Workspace, ann: httpx.Client) -> Iterator[httpx.Clien
         yield client
 
 
+@pytest.fixture
+def two_at_once(
+    workspace: Workspace, ann: httpx.Client, make_key: KeyMaker
+) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """Clients of two owners, of a server that sends two results at a time."""
+    settings = ApiSettings(api_ip_limit="unlimited", api_downloads=2)
+    with (
+        serving(create_app(workspace, settings)) as first,
+        httpx.Client(base_url=first.base_url, timeout=60) as second,
+    ):
+        first.headers.update(ann.headers)
+        second.headers.update(bearing(make_key("write", owner="bob")))
+        yield first, second
+
+
 def test_jobs_are_listed_page_by_page_newest_first_and_by_state_and_model(
     ann: httpx.Client,
 ) -> None:
@@ -329,6 +344,34 @@ def test_a_download_that_nobody_takes_holds_its_place_until_its_caller_leaves(
     wait_until(lambda: children() == [])
     monkeypatch.setattr(downloads, "TURN_SECONDS", 20)
     assert one_at_once.get(path).status_code == 200
+
+
+def test_one_owner_has_at_most_half_of_the_places(
+    two_at_once: tuple[httpx.Client, httpx.Client],
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(downloads, "TURN_SECONDS", 0.1)
+    ann, bob = two_at_once
+    job = with_parts(workspace, sent(ann), parts=40)
+    his = with_parts(workspace, sent(bob), parts=40)
+    with read_a_little(ann, job.id):
+        said = problem(ann.get(f"/api/jobs/{job.id}/results"), 503, "busy")["detail"]
+        assert "1 of them yours" in said
+        monkeypatch.setattr(downloads, "TURN_SECONDS", 20)
+        assert bob.get(f"/api/jobs/{his.id}/results").status_code == 200
+
+
+def test_a_process_that_does_not_begin_is_given_up(
+    one_at_once: httpx.Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "START_SECONDS", 0.01)
+    job = with_parts(workspace, sent(one_at_once), parts=1)
+    path = f"/api/jobs/{job.id}/results"
+    problem(one_at_once.get(path), 503, "store_unreachable")
+    wait_until(lambda: children() == [])
+    monkeypatch.setattr(downloads, "START_SECONDS", 60)
+    assert one_at_once.get(path).status_code == 200, "its place is free again"
 
 
 def test_a_download_that_nobody_takes_is_given_up_after_a_while(
