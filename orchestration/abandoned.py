@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
 
+LEFT_SECONDS = 3600.0
 UNDER_WAY = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GONE = (
     "The process of this run is gone: it was killed, or the machine went down. Nothing of it was"
@@ -51,8 +53,12 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
     ended = []
     for path in _folder(instance).glob("*"):
         if path.suffix:
+            _remove_if_left(path)
             continue
-        free = os.open(path, os.O_RDWR)
+        try:
+            free = os.open(path, os.O_RDWR)
+        except FileNotFoundError:  # another daemon was here
+            continue
         try:
             fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -62,10 +68,17 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
             if run is not None and run.status in UNDER_WAY:
                 instance.report_run_failed(run, GONE)
                 ended.append(run.run_id)
-            path.unlink()
+            path.unlink(missing_ok=True)
         finally:
             os.close(free)
     return ended
+
+
+def _remove_if_left(unlocked: Path) -> None:
+    """A process that was killed as it began may have left it; one that begins needs an instant."""
+    with suppress(FileNotFoundError):
+        if time.time() - unlocked.stat().st_mtime > LEFT_SECONDS:
+            unlocked.unlink()
 
 
 def _folder(instance: dg.DagsterInstance) -> Path:

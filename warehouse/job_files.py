@@ -13,6 +13,8 @@ from warehouse.objects import Objects, StoreError, remote
 
 INPUT = "input"
 DRAFT = ".draft-"
+JOB = "job_"
+"""How a job's id begins, and so its folder's name."""
 
 
 class JobFiles:
@@ -58,14 +60,15 @@ class JobFiles:
             yield copy
 
     def jobs(self) -> dict[str, datetime]:
-        """The jobs that have files, and when one was last written."""
+        """The jobs that have files, and when one was last written; other things are not ours."""
         found: dict[str, datetime] = {}
         if self._objects is not None:
             for path, written in self._objects.files().items():
                 job = path.split("/", 1)[0]
-                found[job] = max(written, found.get(job, written))
+                if job.startswith(JOB):
+                    found[job] = max(written, found.get(job, written))
         elif self._root.is_dir():
-            folders = (folder for folder in self._root.iterdir() if folder.is_dir())
+            folders = (folder for folder in self._root.glob(f"{JOB}*") if folder.is_dir())
             found = {folder.name: _written(folder) for folder in folders}
         return found
 
@@ -81,9 +84,8 @@ class JobFiles:
         if self._objects is None:
             shutil.rmtree(self._root / job, ignore_errors=True)
             return
-        for path in self._objects.files():
-            if path.startswith(f"{job}/"):
-                self._objects.remove(path)
+        for path in self._objects.files(job):
+            self._objects.remove(path)
 
 
 def _written(path: Path) -> datetime:

@@ -53,14 +53,16 @@ class Objects:
             if store.get_file_info(bucket).type is fs.FileType.NotFound:
                 raise FileNotFoundError(f"there is no bucket {bucket!r}")
 
-    def files(self) -> dict[str, dt.datetime]:
-        """Every object's path and when it was last written."""
+    def files(self, folder: str = "") -> dict[str, dt.datetime]:
+        """Every object's path, of those in a folder, and when it was last written."""
         from pyarrow import fs
 
         with self._named(self.root):
             store, prefix = self._store()
             found = store.get_file_info(
-                fs.FileSelector(prefix, recursive=True, allow_not_found=True)
+                fs.FileSelector(
+                    f"{prefix}/{folder}".rstrip("/"), recursive=True, allow_not_found=True
+                )
             )
         return {info.path.removeprefix(f"{prefix}/"): info.mtime for info in found if info.is_file}
 

@@ -73,7 +73,7 @@ def test_jobs_without_files_keep_their_state(
 def test_what_belongs_to_no_job_goes_after_a_day(workspace: Workspace, send: Send) -> None:
     job = send(b"client_id\nnobody\n")
     root, files = Path(workspace.settings.jobs), job_files(workspace)
-    for name, days in (("job_old", 1.1), ("job_new", 0.9), (job.id, 3)):
+    for name, days in (("job_old", 1.1), ("job_new", 0.9), (job.id, 3), ("photographs", 9)):
         (root / name).mkdir(exist_ok=True)
         aged(root / name, days)
     for name, days in ((".draft-old", 1.1), (".draft-new", 0.9)):
@@ -83,6 +83,7 @@ def test_what_belongs_to_no_job_goes_after_a_day(workspace: Workspace, send: Sen
     assert {"job_new", job.id} <= files.jobs().keys()
     assert "job_old" not in files.jobs()
     assert [path.name for path in root.glob(".draft-*")] == [".draft-new"]
+    assert (root / "photographs").is_dir(), "it is none of ours"
 
 
 def test_files_that_outlived_their_job_go_the_next_day(

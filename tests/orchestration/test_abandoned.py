@@ -107,3 +107,16 @@ def test_a_run_that_has_ended_leaves_nothing_behind(instance: dg.DagsterInstance
     assert end_abandoned(instance) == []
     assert statuses(instance) == ["SUCCESS"]
     assert list((Path(instance.root_directory) / "running").iterdir()) == []
+
+
+def test_files_that_a_run_left_before_it_began_go_after_a_while(
+    instance: dg.DagsterInstance,
+) -> None:
+    with holding(instance, "run-1"):
+        folder = Path(instance.root_directory) / "running"
+        old, new = folder / "run-2.new", folder / "run-3.new"
+        for path in (old, new):
+            path.touch()
+        os.utime(old, (time.time() - 7200,) * 2)
+        assert end_abandoned(instance) == []
+        assert sorted(path.name for path in folder.iterdir()) == ["run-1", "run-3.new"]

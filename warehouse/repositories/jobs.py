@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, sel
 from warehouse.control_tables import job_chunks, job_rows, jobs
 from warehouse.database import utc_now
 from warehouse.events import EVENTS
+from warehouse.job_files import JOB
 from warehouse.repositories import webhooks
 from warehouse.repositories.rows import record, values
 
@@ -75,7 +76,7 @@ class RowError:
 
 def new_id() -> str:
     """An id for a job that is about to be made, under which its file is stored first."""
-    return f"job_{secrets.token_hex(12)}"
+    return f"{JOB}{secrets.token_hex(12)}"
 
 
 def create(
