@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -460,6 +462,19 @@ def test_promotions_and_rollbacks_are_told_to_all(desk: Desk) -> None:
     ]
     assert told[2]["data"]["reason"] == "complaints"
     assert told[2]["timestamp"] == told[2]["data"]["decided_at"]
+
+
+def test_what_happens_as_a_webhook_is_deleted_happens(desk: Desk) -> None:
+    """The end of a job must not fail for a receiver that somebody takes away just then."""
+    hook, other = desk.hook(), desk.hook()
+    with ThreadPoolExecutor(1) as pool:
+        with writing(desk.engine) as connection:
+            webhooks.remove(connection, hook.id)
+            told = pool.submit(desk, webhooks.publish, "job.completed", "ann", JOB)
+            with pytest.raises(FutureTimeout):
+                told.result(0.3)
+        assert told.result(30) == 1
+    assert len(desk.of(other)) == 1
 
 
 @pytest.mark.postgres

@@ -201,7 +201,10 @@ def publish(
     declared = EVENTS.get(event)
     if declared is None or set(declared.fields) != set(data):
         raise ValueError(f"{event} with {sorted(data)} is not declared in warehouse/events.py")
-    query = select(webhooks).where(_T.disabled_at.is_(None))
+    # Who deletes one meanwhile waits for us: what happened must not fail for a receiver.
+    query = (
+        select(webhooks).where(_T.disabled_at.is_(None)).with_for_update(read=True, key_share=True)
+    )
     if owner is not None:
         query = query.where(_T.owner == owner)
     wanting = [webhook for webhook in _fetch(connection, query) if event in webhook.events]
