@@ -91,7 +91,8 @@ def _job_sensor(
         with writing(opened.engine) as connection:
             job_leases.prolong(connection, waiting, now + CLAIM)
             claimed = job_leases.claim(connection, kind, now, CLAIM)
-        reach("job-claimed")
+        if claimed:
+            reach("job-claimed")
         requests, refused = _requests(opened, by_name, claimed, asks, first)
         if requests:
             return requests

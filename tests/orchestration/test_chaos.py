@@ -2,170 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import pairwise, takewhile
-from pathlib import Path
+from itertools import count, pairwise, takewhile
 from random import Random
-from typing import Any
 
-import httpx
-import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from ml.jobs.files import job_files
-from ml.lifecycle.scoring import score
-from ml.lifecycle.training import promote_if_passed, train
-from ml.lifecycle.workspace import Workspace
-from orchestration.resources import prepare_dagster_home
-from tests.api.conftest import bearing, key_maker
-from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
+from tests.orchestration.site import ROWS, Site, outcomes, send_file, site, until
 from tests.small_firm import LAST
 from warehouse.cron import firings
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import jobs, models, schedules, scores
-from warehouse.repositories.jobs import FINAL, Job
+from warehouse.repositories import models, schedules, scores
+from warehouse.repositories.jobs import FINAL
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["site"]
 KILLS = 20
-ROWS = 400
 EVERY_MINUTE = "* * * * *"
-
-
-class Site:
-    """A home with its daemon and its API, both started again when they were killed."""
-
-    def __init__(self, workspace: Workspace, folder: Path) -> None:
-        self.workspace, self.folder = workspace, folder
-        self.key = key_maker(workspace)()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        where = folder / "workspace.yaml"
-        where.write_text("load_from:\n  - python_module: tests.orchestration.chaos_location\n")
-        binaries = Path(sys.executable).parent
-        self.commands = {
-            "daemon": [str(binaries / "dagster-daemon"), "run", "-w", str(where)],
-            "api": [sys.executable, "-m", "tests.orchestration.firm_api", str(self.port)],
-        }
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, *names: str) -> None:
-        """Start what does not run, of these or of all."""
-        for name, command in self.commands.items():
-            if names and name not in names:
-                continue
-            if name not in self.processes or self.processes[name].poll() is not None:
-                self.processes[name] = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env={**os.environ, "FIRM": str(self.folder), "PYTHONPATH": str(ROOT)},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-
-    def kill(self, victim: str) -> bool:
-        """SIGKILL the daemon, the API, or a run that is at work; whether there was one."""
-        if victim == "run":
-            for one in self._runs():
-                with suppress(psutil.NoSuchProcess):
-                    one.kill()
-                    return True
-            return False
-        process = self.processes[victim]
-        process.kill()
-        process.wait()
-        return True
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            with suppress(psutil.NoSuchProcess):
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    with suppress(psutil.NoSuchProcess):
-                        child.kill()
-            process.kill()
-            process.wait()
-
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Call the API until it answers: whoever is killed meanwhile, a call is made once."""
-        headers = {**bearing(self.key), **options.pop("headers", {})}
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                url = f"http://127.0.0.1:{self.port}{path}"
-                answer = httpx.request(method, url, headers=headers, timeout=20, **options)
-                if answer.status_code != 503 and "idempotency_conflict" not in answer.text:
-                    return answer
-            except httpx.TransportError:
-                pass
-            assert time.monotonic() < deadline
-            self.start("api")
-            time.sleep(0.2)
-
-    def all_jobs(self) -> list[Job]:
-        with reading(self.workspace.engine) as connection:
-            return jobs.page(connection, 1000)
-
-    def _runs(self) -> list[psutil.Process]:
-        """The processes that Dagster's code servers started, one for each run."""
-        found = []
-        for one in psutil.process_iter(["cmdline"]):
-            words = one.info["cmdline"] or []
-            if "grpc" in words and any("chaos_location" in word for word in words):
-                with suppress(psutil.NoSuchProcess):
-                    children = one.children()
-                    found += [it for it in children if "spawn_main" in " ".join(it.cmdline())]
-        return found
-
-
-@pytest.fixture
-def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    workspace = life.ingested()
-    train(workspace, EIGHTH, "run-1")
-    promote_if_passed(workspace, EIGHTH, "me")
-    score(workspace, EIGHTH, [LAST], "run-2")
-    monkeypatch.setenv("SEVENFOLD_HOME", str(workspace.settings.home))
-    monkeypatch.setenv("SEVENFOLD_SOURCE", workspace.settings.source)
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    settings = prepare_dagster_home(workspace.settings) / "dagster.yaml"
-    settings.write_text(
-        settings.read_text()
-        .replace("start_timeout_seconds: 120", "start_timeout_seconds: 20")
-        .replace("poll_interval_seconds: 30", "poll_interval_seconds: 5")
-    )
-    made = Site(workspace, tmp_path)
-    made.start("api")
-    yield made
-    made.stop()
-
-
-def until(holds: Callable[[], bool], seconds: float, keep: Callable[[], None]) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        keep()
-        time.sleep(0.1)
-
-
-def send_file(site: Site, number: int) -> str:
-    rows = "".join(f",{row}.5\n" if row % 50 else ",many\n" for row in range(ROWS))
-    answer = site.call(
-        "POST",
-        "/api/repeat-orders/bulk?format=csv",
-        content=f"client_id,revenue_30d\n{rows}".encode(),
-        headers={"Idempotency-Key": f"file-{number}"},
-    )
-    assert answer.status_code == 202, answer.text
-    job_id: str = answer.json()["id"]
-    return job_id
 
 
 def ask_training(site: Site, number: int) -> None:
@@ -174,17 +27,6 @@ def ask_training(site: Site, number: int) -> None:
         "POST", "/api/admin/retrain", json=body, headers={"Idempotency-Key": f"train-{number}"}
     )
     assert answer.status_code == 202 or "training_under_way" in answer.text
-
-
-def outcomes(site: Site, job: Job) -> pa.Table:
-    files = job_files(site.workspace)
-    with reading(site.workspace.engine) as connection:
-        parts = [chunk.part for chunk in jobs.chunks(connection, job.id)]
-    tables = []
-    for part in parts:
-        with files.local(job.id, part) as path:
-            tables.append(pq.read_table(path))
-    return pa.concat_tables(tables)
 
 
 @pytest.mark.slow
@@ -213,17 +55,32 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
     assert [one.state for one in site.all_jobs()] == ["queued"] * 3, "Dagster is not there yet"
     site.start()
     killed: dict[str, int] = {"run": 0, "daemon": 0, "api": 0}
-    while sum(killed.values()) < KILLS:
+    missing = {"bulk", "score", "train"}
+    trainings = count()
+
+    def keep() -> None:
+        site.start()
+        active = {one.kind for one in site.all_jobs() if one.state not in FINAL}
+        if "train" in missing and "train" not in active:
+            ask_training(site, next(trainings))
+
+    def worth_it() -> bool:
+        return bool(site.running() & missing if missing else site.running())
+
+    while sum(killed.values()) < KILLS or missing:
         victim = random.choice(["run", "daemon", "api"])
-        until(lambda: any(one.state == "running" for one in site.all_jobs()), 120, site.start)
-        time.sleep(random.uniform(0, 1))
+        until(worth_it, 150, keep)
+        time.sleep(random.uniform(0, 0.3 if missing else 1))
+        at_work = site.running()
         if not site.kill(victim):
             continue
         killed[victim] += 1
+        if victim == "run":
+            missing.difference_update(at_work)
         site.start()
         if sum(killed.values()) % 5 == 0:
             files.append(send_file(site, len(files)))
-            ask_training(site, len(files))
+            ask_training(site, next(trainings))
     assert min(killed.values()) >= 2
     until(lambda: any(one.kind == "score" for one in site.all_jobs()), 120, site.start)
     site.call("PATCH", f"/api/schedules/{schedule.id}", json={"paused": True})
@@ -254,6 +111,12 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
     fired = [run.due_at for run in runs]
     assert len(fired) == len(set(fired))
     assert set(fired) <= set(due)
+    told = {run.due_at: run for run in runs}
+    for one, at in pairwise(due[: due.index(max(fired)) + 1]):
+        # A row that says so stands for all that were missed with it.
+        if at not in told:
+            told[at] = told[one]
+            assert "with all that follow" in str(told[one].detail)
     started = [run for run in runs if run.outcome == "started"]
     assert {run.job for run in started} == {one.id for one in found.values() if one.kind == "score"}
     assert started

@@ -151,12 +151,13 @@ def test_of_what_nobody_foresaw_the_owner_sees_the_kind_and_no_path(dagster: Dag
     assert str(dagster.folder) not in str(ended.error)
 
 
+@pytest.mark.parametrize("point", ["artifact-complete", "promotion-open"])
 def test_a_run_that_was_killed_is_done_by_another(
-    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     asked = dagster.ask("train")
     [first] = dagster.tick("train_jobs")
-    assert dagster.run(first, SEVENFOLD_FAULT="artifact-complete") == -signal.SIGKILL
+    assert dagster.run(first, SEVENFOLD_FAULT=point) == -signal.SIGKILL
     assert dagster.job(asked).state == "running"
     assert len(end_abandoned(dagster.instance)) == 1
     assert dagster.tick("train_jobs") == [], "its lease still runs"

@@ -21,7 +21,6 @@ from warehouse.webhook_tables import webhook_deliveries
 from warehouse.webhook_tables import webhooks as webhooks_table
 
 State = Literal["waiting", "delivered", "failed"]
-STATES: tuple[State, ...] = ("waiting", "delivered", "failed")
 MOST_OF_A_WEBHOOK = 4
 """Deliveries that one webhook is sent at once by an instance; one that fails gets one at a time."""
 ATTEMPTS_KEPT = 50

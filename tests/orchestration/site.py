@@ -1,0 +1,181 @@
+"""A home with its daemon and its API as processes of their own, which tests may kill."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml.jobs.files import job_files
+from ml.lifecycle.scoring import score
+from ml.lifecycle.training import promote_if_passed, train
+from ml.lifecycle.workspace import Workspace
+from orchestration.resources import prepare_dagster_home
+from tests.api.conftest import bearing, key_maker
+from tests.lifecycle.conftest import Life
+from tests.models.eighth import EIGHTH
+from tests.small_firm import LAST
+from warehouse.database import reading
+from warehouse.repositories import jobs
+from warehouse.repositories.jobs import Job
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 400
+
+
+class Site:
+    """A home with its daemon and its API, both started again when they were killed."""
+
+    def __init__(self, workspace: Workspace, folder: Path) -> None:
+        self.workspace, self.folder = workspace, folder
+        self.key = key_maker(workspace)()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        where = folder / "workspace.yaml"
+        where.write_text("load_from:\n  - python_module: tests.orchestration.chaos_location\n")
+        binaries = Path(sys.executable).parent
+        self.commands = {
+            "daemon": [str(binaries / "dagster-daemon"), "run", "-w", str(where)],
+            "api": [sys.executable, "-m", "tests.orchestration.firm_api", str(self.port)],
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str, **env: str) -> None:
+        """Start what does not run, of these or of all."""
+        for name, command in self.commands.items():
+            if names and name not in names:
+                continue
+            if name not in self.processes or self.processes[name].poll() is not None:
+                self.processes[name] = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env={**os.environ, "FIRM": str(self.folder), "PYTHONPATH": str(ROOT), **env},
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+
+    def kill(self, victim: str) -> bool:
+        """SIGKILL the daemon, the API, or the runs that are at work; whether there was one."""
+        if victim == "run":
+            runs = self._runs()
+            for one in runs:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            return bool(runs)
+        process = self.processes[victim]
+        process.kill()
+        process.wait()
+        return True
+
+    def stop(self, *names: str) -> None:
+        """Kill these or all, with all processes that they started."""
+        for name, process in self.processes.items():
+            if names and name not in names:
+                continue
+            with suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+            process.kill()
+            process.wait()
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Call the API until it answers: whoever is killed meanwhile, a call is made once."""
+        headers = {**bearing(self.key), **options.pop("headers", {})}
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                url = f"http://127.0.0.1:{self.port}{path}"
+                answer = httpx.request(method, url, headers=headers, timeout=20, **options)
+                if answer.status_code != 503 and "idempotency_conflict" not in answer.text:
+                    return answer
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < deadline
+            self.start("api")
+            time.sleep(0.2)
+
+    def running(self) -> set[str]:
+        """The kinds of the jobs that are at work."""
+        return {one.kind for one in self.all_jobs() if one.state == "running"}
+
+    def all_jobs(self) -> list[Job]:
+        with reading(self.workspace.engine) as connection:
+            return jobs.page(connection, 1000)
+
+    def _runs(self) -> list[psutil.Process]:
+        """The processes that Dagster's code servers started, one for each run."""
+        found = []
+        for one in psutil.process_iter(["cmdline"]):
+            words = one.info["cmdline"] or []
+            if "grpc" in words and any("chaos_location" in word for word in words):
+                with suppress(psutil.NoSuchProcess):
+                    children = one.children()
+                    found += [it for it in children if "spawn_main" in " ".join(it.cmdline())]
+        return found
+
+
+@pytest.fixture
+def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    workspace = life.ingested()
+    train(workspace, EIGHTH, "run-1")
+    promote_if_passed(workspace, EIGHTH, "me")
+    score(workspace, EIGHTH, [LAST], "run-2")
+    monkeypatch.setenv("SEVENFOLD_HOME", str(workspace.settings.home))
+    monkeypatch.setenv("SEVENFOLD_SOURCE", workspace.settings.source)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    settings = prepare_dagster_home(workspace.settings) / "dagster.yaml"
+    settings.write_text(
+        settings.read_text()
+        .replace("start_timeout_seconds: 120", "start_timeout_seconds: 20")
+        .replace("poll_interval_seconds: 30", "poll_interval_seconds: 5")
+    )
+    made = Site(workspace, tmp_path)
+    made.start("api")
+    yield made
+    made.stop()
+
+
+def until(holds: Callable[[], bool], seconds: float, keep: Callable[[], None]) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        keep()
+        time.sleep(0.1)
+
+
+def send_file(site: Site, number: int) -> str:
+    rows = "".join(f",{row}.5\n" if row % 50 else ",many\n" for row in range(ROWS))
+    answer = site.call(
+        "POST",
+        "/api/repeat-orders/bulk?format=csv",
+        content=f"client_id,revenue_30d\n{rows}".encode(),
+        headers={"Idempotency-Key": f"file-{number}"},
+    )
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json()["id"]
+    return job_id
+
+
+def outcomes(site: Site, job: Job) -> pa.Table:
+    files = job_files(site.workspace)
+    with reading(site.workspace.engine) as connection:
+        parts = [chunk.part for chunk in jobs.chunks(connection, job.id)]
+    tables = []
+    for part in parts:
+        with files.local(job.id, part) as path:
+            tables.append(pq.read_table(path))
+    return pa.concat_tables(tables)
