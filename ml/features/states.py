@@ -55,7 +55,8 @@ class StateTable:
         hidden = rows < 0
         own = OWN_DATED.get(self.name, {}).get(name)
         if own is not None and own in self.raw.column_names:
-            hidden = hidden | (as_days(self._days[own], NEVER)[rows] > days)
+            there = ~hidden
+            hidden[there] = as_days(self._days[own], NEVER)[rows[there]] > days[there]
         taken = self._days[name].combine_chunks().take(pa.array(rows, mask=hidden))
         kind = self.raw.schema.field(name).type
         if (

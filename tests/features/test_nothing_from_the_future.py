@@ -115,6 +115,13 @@ def test_changes_deletions_and_new_rows_together_move_nothing(chance: random.Ran
     assert_same_bits(before.at(AS_OF), features_of(after, rows).at(AS_OF))
 
 
+def test_a_client_that_its_table_does_not_know_has_features_all_the_same() -> None:
+    rows = make_rows(random.Random(3), most=25)
+    nobody = features_of({**rows, "clients": []}, rows).at(AS_OF)
+    assert len(nobody)
+    assert nobody["segment"].isna().all()
+
+
 def test_the_same_changes_on_what_was_known_do_move_features() -> None:
     rows = make_rows(random.Random(3), most=25)
     known = map_rows(rows, lambda _, row: None if not is_future(row) else row)
