@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then ln -sf "$$(command -v uv)" .venv/uv; \
 	  else $(BIN)/python -m pip install --quiet uv && ln -sf bin/uv .venv/uv; fi
 	@echo "Installing the packages of requirements.lock …"
-	@VIRTUAL_ENV=.venv .venv/uv pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=.venv .venv/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=.venv .venv/uv pip install --quiet --no-deps -e .
 	@touch $(STAMP)
 
