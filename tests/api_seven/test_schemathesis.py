@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,9 +18,9 @@ from schemathesis.core.failures import FailureGroup
 
 from tests.api.conftest import bearing
 
-CASES = 16
-"""Requests of each kind to each operation; with 110 the whole is more than 11,000."""
-LEAST = 1_500
+CASES = 66
+"""Requests of each kind to each operation; with 90 the whole is more than 15,000."""
+LEAST = 10_000
 """Requests that these are at least: fewer mean that the generator gave up."""
 
 HOOK = {"url": "http://127.0.0.1:61234/told", "events": ["job.cancelled"]}
@@ -171,6 +172,8 @@ class Attack:
         return found
 
 
+@pytest.mark.long
+@pytest.mark.timeout(2400)
 def test_whatever_the_document_allows_or_forbids_is_answered_within_it(
     client: httpx.Client,
 ) -> None:

@@ -36,7 +36,7 @@ def test_naive_scores_what_the_competition_published_for_it(example_data: Path) 
     assert round(figures["MASE"], 3) == 2.777
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_floor_is_reached(example_data: Path) -> None:
     results = evaluate(example_data)

@@ -1,6 +1,7 @@
 """The code location of the small firm's one model, for runs in processes of their own.
 
-``FIRM`` names the firm's folder; with ``TRAINS_FOR`` a training takes so many seconds.
+``FIRM`` names the firm's folder, ``FIRM_WAREHOUSE`` a warehouse elsewhere; with ``TRAINS_FOR`` a
+training takes so many seconds.
 """
 
 from __future__ import annotations
@@ -28,4 +29,5 @@ def learn_slowly(*args: Any) -> Any:
 
 
 method.learn = learn_slowly
-defs = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", Firm(Path(os.environ["FIRM"])).on(LAST))
+firm = Firm(Path(os.environ["FIRM"]), os.environ.get("FIRM_WAREHOUSE"))
+defs = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", firm.on(LAST))

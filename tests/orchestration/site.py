@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,20 +36,25 @@ ROWS = 400
 
 
 class Site:
-    """A home with its daemon and its API, both started again when they were killed."""
+    """A home with its daemon and its APIs, all started again when they were killed."""
 
-    def __init__(self, workspace: Workspace, folder: Path) -> None:
+    def __init__(
+        self, workspace: Workspace, folder: Path, apis: Sequence[str] = ("api",), **env: str
+    ) -> None:
+        """``env`` is that of every process beside ``FIRM``."""
         self.workspace, self.folder = workspace, folder
+        self.env = {**os.environ, "FIRM": str(folder), "PYTHONPATH": str(ROOT), **env}
         self.key = key_maker(workspace)()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.ports = {name: _free_port() for name in apis}
         where = folder / "workspace.yaml"
         where.write_text("load_from:\n  - python_module: tests.orchestration.chaos_location\n")
         binaries = Path(sys.executable).parent
         self.commands = {
             "daemon": [str(binaries / "dagster-daemon"), "run", "-w", str(where)],
-            "api": [sys.executable, "-m", "tests.orchestration.firm_api", str(self.port)],
+            **{
+                name: [sys.executable, "-m", "tests.orchestration.firm_api", str(port)]
+                for name, port in self.ports.items()
+            },
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -62,7 +67,7 @@ class Site:
                 self.processes[name] = subprocess.Popen(
                     command,
                     cwd=ROOT,
-                    env={**os.environ, "FIRM": str(self.folder), "PYTHONPATH": str(ROOT), **env},
+                    env={**self.env, **env},
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
@@ -92,20 +97,20 @@ class Site:
             process.kill()
             process.wait()
 
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Call the API until it answers: whoever is killed meanwhile, a call is made once."""
+    def call(self, method: str, path: str, api: str = "api", **options: Any) -> httpx.Response:
+        """Call an API until it answers: whoever is killed meanwhile, a call is made once."""
         headers = {**bearing(self.key), **options.pop("headers", {})}
         deadline = time.monotonic() + 60
         while True:
             try:
-                url = f"http://127.0.0.1:{self.port}{path}"
+                url = f"http://127.0.0.1:{self.ports[api]}{path}"
                 answer = httpx.request(method, url, headers=headers, timeout=20, **options)
                 if answer.status_code != 503 and "idempotency_conflict" not in answer.text:
                     return answer
             except httpx.TransportError:
                 pass
             assert time.monotonic() < deadline
-            self.start("api")
+            self.start(api)
             time.sleep(0.2)
 
     def running(self) -> set[str]:
@@ -128,8 +133,25 @@ class Site:
         return found
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @pytest.fixture
 def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """On SQLite, its API started."""
+    workspace = prepared(life, monkeypatch)
+    made = Site(workspace, tmp_path)
+    made.start("api")
+    yield made
+    made.stop()
+
+
+def prepared(life: Life, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A scored day, and Dagster's folder, where runs that do not start are soon given up."""
     workspace = life.ingested()
     train(workspace, EIGHTH, "run-1")
     promote_if_passed(workspace, EIGHTH, "me")
@@ -143,10 +165,7 @@ def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         .replace("start_timeout_seconds: 120", "start_timeout_seconds: 20")
         .replace("poll_interval_seconds: 30", "poll_interval_seconds: 5")
     )
-    made = Site(workspace, tmp_path)
-    made.start("api")
-    yield made
-    made.stop()
+    return workspace
 
 
 def until(holds: Callable[[], bool], seconds: float, keep: Callable[[], None]) -> None:
@@ -157,12 +176,17 @@ def until(holds: Callable[[], bool], seconds: float, keep: Callable[[], None]) -
         time.sleep(0.1)
 
 
+def file_of(rows: int) -> bytes:
+    """A CSV, a fiftieth of whose rows are no questions."""
+    each = "".join(f",{row}.5\n" if row % 50 else ",many\n" for row in range(rows))
+    return f"client_id,revenue_30d\n{each}".encode()
+
+
 def send_file(site: Site, number: int) -> str:
-    rows = "".join(f",{row}.5\n" if row % 50 else ",many\n" for row in range(ROWS))
     answer = site.call(
         "POST",
         "/api/repeat-orders/bulk?format=csv",
-        content=f"client_id,revenue_30d\n{rows}".encode(),
+        content=file_of(ROWS),
         headers={"Idempotency-Key": f"file-{number}"},
     )
     assert answer.status_code == 202, answer.text

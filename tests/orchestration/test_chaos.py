@@ -12,7 +12,7 @@ from tests.models.eighth import EIGHTH
 from tests.orchestration.site import ROWS, Site, outcomes, send_file, site, until
 from tests.small_firm import LAST
 from warehouse.cron import firings
-from warehouse.database import reading, utc_now, writing
+from warehouse.database import reading, utc_now
 from warehouse.repositories import models, schedules, scores
 from warehouse.repositories.jobs import FINAL
 
@@ -29,28 +29,15 @@ def ask_training(site: Site, number: int) -> None:
     assert answer.status_code == 202 or "training_under_way" in answer.text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_done(
     site: Site,
 ) -> None:
     random = Random(20)
     began = utc_now()
-    with writing(site.workspace.engine) as connection:
-        schedule = schedules.create(
-            connection,
-            name="scores",
-            model=EIGHTH.name,
-            action="score",
-            cron=EVERY_MINUTE,
-            timezone="UTC",
-            params={},
-            missed="run_once",
-            paused=False,
-            owner="me",
-            created_by="me",
-            now=began,
-        )
+    body = {"name": "scores", "model": "repeat-orders", "action": "score", "cron": EVERY_MINUTE}
+    schedule: str = site.call("POST", "/api/admin/schedule", json=body).json()["id"]
     files = [send_file(site, number) for number in range(3)]
     assert [one.state for one in site.all_jobs()] == ["queued"] * 3, "Dagster is not there yet"
     site.start()
@@ -83,7 +70,7 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
             ask_training(site, next(trainings))
     assert min(killed.values()) >= 2
     until(lambda: any(one.kind == "score" for one in site.all_jobs()), 120, site.start)
-    site.call("PATCH", f"/api/schedules/{schedule.id}", json={"paused": True})
+    site.call("PATCH", f"/api/schedules/{schedule}", json={"paused": True})
     ended = utc_now()
     until(lambda: all(one.state in FINAL for one in site.all_jobs()), 400, site.start)
 
@@ -99,7 +86,7 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
         assert job.state == "completed", (job.kind, job.error)
 
     with reading(site.workspace.engine) as connection:
-        runs = schedules.runs(connection, schedule.id, 1000)
+        runs = schedules.runs(connection, schedule, 1000)
         log = models.log(connection, EIGHTH.name)
         versions = {one.version for one in models.versions(connection, EIGHTH.name)}
         day = scores.newest_day(connection, EIGHTH.name)

@@ -26,7 +26,7 @@ def ends_once(site: Site, job_id: str) -> None:
     assert outcomes(site, job)["line"].to_pylist() == list(range(2, ROWS + 2))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_daemon_killed_before_it_submits_a_run_submits_it_when_it_is_back(site: Site) -> None:
     job_id = send_file(site, 1)
     whole = site.commands["daemon"]
@@ -44,7 +44,7 @@ def test_a_daemon_killed_before_it_submits_a_run_submits_it_when_it_is_back(site
     ends_once(site, job_id)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_whose_claim_came_to_no_run_is_claimed_again(site: Site) -> None:
     job_id = send_file(site, 1)
     site.start("daemon", **{VARIABLE: "job-claimed"})
