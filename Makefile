@@ -1,6 +1,6 @@
 # Sevenfold: `make run` sets up, runs the whole pipeline once on the sample firm, and prints the result.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-fast test-long check bench bench-api bench-load lock clean
+.PHONY: help setup run serve test test-long check bench bench-api bench-load lock clean
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -35,10 +35,7 @@ serve: $(STAMP) ## Dagster UI on port 3000 and the API on port 8000
 test: $(STAMP) ## The test suite, on SQLite and on a real PostgreSQL
 	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
-test-fast: $(STAMP) ## The tests that take seconds
-	$(TEST_ENV) $(BIN)/pytest -n 2 -m "not slow and not long"
-
-test-long: $(STAMP) ## What takes minutes a test: kills at random, ten thousand odd requests, all of M4 weekly
+test-long: $(STAMP) ## Besides: planted truth, open data, kills at random, thousands of odd requests
 	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadfile -m long
 
 check: $(STAMP) ## ruff, mypy and the layers

@@ -52,6 +52,7 @@ def marked(mark: str) -> list[list[str]]:
     return [words for words in found if "resource_tracker" not in " ".join(words)]
 
 
+@pytest.mark.long
 def test_tiny_sizes_give_every_row_and_leave_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-pytestmark = pytest.mark.slow
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Loaded = Callable[[str], Any]
 

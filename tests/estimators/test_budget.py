@@ -253,7 +253,7 @@ def test_steady_spend_acts_as_itself(decay: float, order: int, level: float) -> 
     np.testing.assert_allclose(acted, level, rtol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_planted_contributions_of_the_sample_firm_are_covered() -> None:
     from warehouse.sources.sample.firm import SampleFirm
 
@@ -275,7 +275,7 @@ def test_planted_contributions_of_the_sample_firm_are_covered() -> None:
     assert max(errors) <= 0.15
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_data_figures_hold(example_data: Path) -> None:
     from ml.evaluation.budget import evaluate
 

@@ -242,7 +242,7 @@ def test_no_rows_give_no_answers(fitted: ChurnClassifier) -> None:
     assert fitted.reasons(X.iloc[:0]) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_data_figures_hold(example_data: Path) -> None:
     from ml.evaluation.churn import evaluate
 

@@ -138,7 +138,7 @@ def test_bands_grow_with_level_and_horizon(
     assert (np.diff(widths, axis=1) >= 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bands_cover_about_what_they_say() -> None:
     frames = [weekly(f"S{k:02d}", 172, seed=100 + k) for k in range(20)]
     known = pd.concat([frame.iloc[:160] for frame in frames])

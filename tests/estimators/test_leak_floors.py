@@ -9,14 +9,14 @@ import pytest
 from ml.estimators.revenue_leak import LeakDetector
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_data_reaches_its_floors(example_data: Path) -> None:
     from ml.evaluation.revenue_leak import evaluate
 
     assert [result for result in evaluate(example_data) if not result.holds] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [7, 8])
 def test_planted_leaks_of_the_sample_firm_are_found(seed: int) -> None:
     from warehouse.sources.sample import SampleFirm

@@ -62,7 +62,7 @@ def test_panel_uses_quarters_where_all_pay_one_list() -> None:
     assert own["time"].nunique() == 24
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [4, 7])
 def test_planted_elasticities_of_the_sample_firm_are_covered(seed: int) -> None:
     from warehouse.sources.sample.firm import SampleFirm

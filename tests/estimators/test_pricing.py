@@ -225,7 +225,7 @@ def test_score_on_later_rows_shows_what_the_price_explains() -> None:
     assert score["squared_error"] < 0.8 * score["squared_error_without_price"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_data_figures_hold(example_data: Path) -> None:
     from ml.evaluation.pricing import evaluate
 

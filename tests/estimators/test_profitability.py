@@ -208,7 +208,7 @@ def test_asking_before_fitting_says_what_to_do() -> None:
         MarginRegressor().predict(pd.DataFrame({"a": [1]}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_data_figures_hold(example_data: Path) -> None:
     from ml.evaluation.profitability import evaluate
 

@@ -152,7 +152,7 @@ def test_distance_to_samples_agrees_with_a_loop() -> None:
     np.testing.assert_allclose(part.score(Z), expected, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_rows_reach_their_floors(example_data: Path) -> None:
     from ml.evaluation.anomaly import evaluate_rows
 

@@ -148,14 +148,14 @@ def test_series_options_survive_saving(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.score(df), SeriesDetector(window=96).score(df))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_open_series_beat_the_windowed_gaussian(example_data: Path) -> None:
     from ml.evaluation.anomaly import evaluate_series
 
     assert [result for result in evaluate_series(example_data) if result.ours < 45] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [5, 6])
 def test_planted_series_anomalies_are_found_at_five_alerts_a_day(seed: int) -> None:
     from warehouse.sources.sample import SampleFirm

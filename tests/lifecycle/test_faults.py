@@ -219,7 +219,7 @@ def test_a_kill_within_a_transaction_of_postgresql_leaves_the_old_state(
     assert len(after["versions"]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(10))
 def test_a_kill_at_any_time_leaves_the_old_state_or_the_new_one(
     history: History, number: int

@@ -36,7 +36,7 @@ def _truth(firm: SampleFirm) -> pd.Series:
     return (sums["moved"] / sums["win_probability"]).rename("truth")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [3, 7])
 def test_intervals_from_quotes_alone_hold_the_truth(seed: int, tmp_path: Path) -> None:
     firm = SampleFirm(clients=1000, seed=seed, end=END)

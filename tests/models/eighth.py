@@ -82,6 +82,10 @@ class MonthlyRate:
 class RepeatOrderMethod(Method):
     """The seven steps, in plain pandas."""
 
+    def __init__(self, spec: ModelSpec, settings: MlSettings) -> None:
+        super().__init__(spec, settings)
+        self._held: dict[tuple[str, date], pd.DataFrame] = {}
+
     def learn(self, data: Snapshot, as_of: date) -> MonthlyRate:
         days = self._labelled(data, as_of)
         if not days:
@@ -162,6 +166,12 @@ class RepeatOrderMethod(Method):
         )
 
     def _features(self, data: Snapshot, day: date) -> pd.DataFrame:
+        key = data.id, day
+        if key not in self._held:
+            self._held[key] = self._features_of(data, day)
+        return self._held[key].copy()
+
+    def _features_of(self, data: Snapshot, day: date) -> pd.DataFrame:
         rows = data.as_of(
             "invoice_lines", day, ["client_id", "issued_on", "quantity", "unit_price"]
         )

@@ -21,7 +21,7 @@ from warehouse.repositories import models, scores
 from warehouse.scored import scored_table
 from warehouse.settings import WarehouseSettings
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 DAY = date(2026, 6, 30)
 NEXT = DAY + timedelta(days=1)

@@ -12,7 +12,7 @@ from tests.truth.firms import Firms
 from tests.truth.lines import KNOWN_MISSES, LINES, SEEDS, misses
 from tests.truth.ways import measure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # Tests go to workers by file, so one process makes each firm once.
 EVERY = pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_one_after_another_they_are_the_crons_own_list(cron: str, zone: str) -> 
             assert next_after(cron, zone, at) == following
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     cron=st.sampled_from(CRONS),
     zone=st.sampled_from([BERLIN, NEW_YORK, KOLKATA]),

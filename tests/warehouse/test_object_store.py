@@ -83,7 +83,6 @@ def life(workspace: Workspace, day: dt.date) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 def test_a_models_life_on_s3_ends_as_it_does_in_a_folder(store: str, tmp_path: Path) -> None:
     seen = {}
     for place, root in {"folder": "", "s3": store}.items():
