@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.jobs.columns import columns_of
-from ml.jobs.joining import schema_of
+from ml.jobs.joining import part_schema
 from ml.jobs.outcomes import outcome_columns
 from ml.jobs.questions import column_paths, questions
 from ml.jobs.reading import Rows
@@ -72,7 +72,7 @@ class Answering:
         self._as_of, self._data_version = workspace.as_of(data), data.snapshot
         columns = outcome_columns(spec)
         self._json = {name for name, kind in columns.items() if kind == "json"}
-        self.schema = schema_of(columns)
+        self.schema = part_schema(columns)
 
     @property
     def by_column(self) -> bool:
@@ -84,7 +84,9 @@ class Answering:
         by_column, others = self._by_column(rows)
         found, wrong = self._row_by_row(others)
         table = pa.concat_tables([by_column, self._decided(found), self._wrong(wrong)])
-        return Outcomes(table.sort_by("line"), by_column.num_rows + len(found), wrong)
+        return Outcomes(
+            table.unify_dictionaries().sort_by("line"), by_column.num_rows + len(found), wrong
+        )
 
     def _by_column(self, rows: Rows) -> tuple[pa.Table, Rows]:
         """The decisions of the rows that the model answers by column, and the other rows."""
@@ -97,12 +99,12 @@ class Answering:
         answered = self._serving.answer_columns(asked, self.reasons)
         if not len(answered.rows):
             return self._outcomes({}, 0), rows
-        inputs = np.array(json_texts(answered.inputs.distinct), object)
+        inputs = json_texts(answered.inputs.distinct)
         columns = {
             "line": rows.lines[answered.rows],
             "as_of": answered.as_of,
             "data_version": answered.data_version,
-            "inputs": inputs[answered.inputs.places],
+            "inputs": _packed(answered.inputs.places, inputs),
             **self._ok(len(answered.rows)),
             **answered.columns,
         }
@@ -155,9 +157,10 @@ class Answering:
             columns[name] = [decision.get(name) for _, decision in each]
         return self._outcomes(columns, len(each))
 
-    def _ok(self, count: int) -> dict[str, list[str]]:
+    def _ok(self, count: int) -> dict[str, pa.Array]:
         """What all rows with a decision say alike."""
-        return {"outcome": ["ok"] * count, "model_version": [self.version] * count}
+        first = np.zeros(count, dtype=np.int32)
+        return {"outcome": _packed(first, ["ok"]), "model_version": _packed(first, [self.version])}
 
     def _wrong(self, wrong: Sequence[RowError]) -> pa.Table:
         columns = {
@@ -170,14 +173,17 @@ class Answering:
 
     def _outcomes(self, columns: Mapping[str, Any], count: int) -> pa.Table:
         """Columns (count,) as a table of outcomes; those that are not there are null."""
-        return pa.table(
-            [
-                pa.nulls(count, one.type)
-                if one.name not in columns
-                else pa.array(json_texts(columns[one.name]), one.type)
-                if one.name in self._json
-                else pa.array(columns[one.name], one.type)
-                for one in self.schema
-            ],
-            schema=self.schema,
-        )
+        return pa.table([self._cells(one, columns, count) for one in self.schema], self.schema)
+
+    def _cells(self, of: pa.Field, columns: Mapping[str, Any], count: int) -> pa.Array:
+        values = columns.get(of.name)
+        if values is None:
+            return pa.nulls(count, of.type)
+        if isinstance(values, pa.Array):
+            return values
+        return pa.array(json_texts(values) if of.name in self._json else values, of.type)
+
+
+def _packed(places: np.ndarray, texts: Sequence[str | None]) -> pa.Array:
+    """A column (places,) of few texts."""
+    return pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(texts, pa.string()))

@@ -14,9 +14,9 @@ from ml.estimators.threads import num_threads
 from ml.jobs.ahead import ahead
 from ml.jobs.answering import Answering, Outcomes
 from ml.jobs.files import job_files
+from ml.jobs.join_request import ALIKE
 from ml.jobs.known import FORM, store_known
 from ml.jobs.lease import LEASE, Lease, renewed
-from ml.jobs.outcomes import ALIKE
 from ml.jobs.reading import read_rows
 from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError, Refusal
@@ -114,8 +114,8 @@ def _kept(workspace: Workspace, files: JobFiles, job: Job, number: int, outcomes
     # Another attempt's part is never overwritten: this one may be over, and not know it yet.
     name = f"{number:06d}-{job.attempt}.parquet"
     with files.draft() as draft:
-        # Dictionaries only where nearly all rows are alike: else they take longer, and more room.
-        pq.write_table(outcomes.table, draft, compression="zstd", use_dictionary=ALIKE)
+        # Dictionaries of other columns take longer, and leave zstd with more.
+        pq.write_table(outcomes.table, draft, compression="zstd", use_dictionary=list(ALIKE))
         files.keep(draft, job.id, name)
     reach("job-part")
     chunk = Chunk(number, outcomes.rows_ok, len(outcomes.errors), name)

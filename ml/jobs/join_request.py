@@ -1,4 +1,4 @@
-"""What the process that joins the parts of a job is asked, and how it ends where it cannot."""
+"""What whoever joins the parts of a job has to know of them, and is asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import msgspec
 
 GONE = 3
 """The status of a process that could not read a part."""
+ALIKE = ("outcome", "model_version", "data_version", "inputs")
+"""Columns of outcomes that say one of few things: dictionaries in the parts."""
 
 
 class Join(msgspec.Struct):

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ml.jobs.join_request import GONE, Join
+from ml.jobs.join_request import ALIKE, GONE, Join
 from warehouse.arrow_types import ARROW
 from warehouse.job_files import JobFiles
 from warehouse.objects import StoreError
@@ -35,6 +35,13 @@ def schema_of(columns: Mapping[str, str]) -> pa.Schema:
     )
 
 
+def part_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """The same of a job's parts."""
+    fields = list(schema_of(columns))
+    packed = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([one.with_type(packed) if one.name in ALIKE else one for one in fields])
+
+
 def join(
     parts: Iterable[pa.Table],
     columns: Mapping[str, str],
@@ -43,9 +50,10 @@ def join(
     outcome: str | None = None,
 ) -> int:
     """Write the rows of these tables, or those of one outcome; returns how many that is."""
-    count = 0
+    count, schema = 0, schema_of(columns)
     with _writer(form, columns, out) as writer:
-        for table in parts:
+        for part in parts:
+            table = part.cast(schema)
             chosen = table if outcome is None else table.filter(pc.equal(table["outcome"], outcome))
             writer.write_table(chosen)
             count += chosen.num_rows

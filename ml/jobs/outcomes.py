@@ -21,8 +21,6 @@ BESIDE: Mapping[str, Kind] = {
     "inputs": "json",
     "decision_detail": "json",
 }
-ALIKE = ["outcome", "model_version", "data_version", "inputs"]
-"""Columns that say the same in nearly all rows."""
 
 
 def outcome_columns(spec: ModelSpec) -> dict[str, Kind]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,41 +72,41 @@ class ClientInputs:
 
     def inputs(self) -> Told:
         """Where the inputs of answered rows came from, as ``Answer.inputs`` says it."""
-        codes, size = np.zeros(len(self.rows), dtype=np.int64), 1
-        for part, count in self._kinds():
-            if size * count > MOST_CODES:
+        given = {name: column.given[self.rows] for name, column in self._given.items()}
+        unseen = {
+            name: column.of_rows(
+                [*np.isnan(self._encoder.codes(name, column.distinct)), False], bool
+            )[self.rows]
+            for name, column in self._given.items()
+            if isinstance(column, Texts)
+        }
+        kinds, kind_of = self._kinds_of_stored()
+        codes, size = kind_of, len(kinds)
+        for flags in (*given.values(), *unseen.values()):
+            if size > MOST_CODES:
                 distinct, codes = np.unique(codes, return_inverse=True)
                 size = len(distinct)
-            codes, size = codes * count + part, size * count
+            codes, size = 2 * codes + flags, 2 * size
         _, first, places = np.unique(codes, return_index=True, return_inverse=True)
-        return Told([self._inputs(place)._asdict() for place in first.tolist()], places)
 
-    def _kinds(self) -> Iterator[tuple[np.ndarray, int]]:
-        """What the origins depend on: parts (answered,) of numbers, and what these are below."""
-        if self._stored:
-            alike: dict[tuple[Any, ...], int] = {}
-            kinds = []
-            for one in self._stored:
-                values = one.features.read()
-                kind = tuple(values), self._encoder.unseen_in(values)
-                kinds.append(alike.setdefault(kind, len(alike)))
-            yield np.array([*kinds, len(alike)])[self._stored_at], len(alike) + 1
-        for name, column in self._given.items():
-            yield column.given[self.rows], 2
-            if isinstance(column, Texts):
-                unseen = np.isnan(self._encoder.codes(name, column.distinct))
-                yield column.of_rows([*unseen, False], bool)[self.rows], 2
+        def told(place: int) -> Inputs:
+            stored, strange = kinds[kind_of[place]]
+            names = {name for name, flags in given.items() if flags[place]}
+            new = {name for name, flags in unseen.items() if flags[place]}
+            return self._origins.told(stored, names, new | (strange - names))
 
-    def _inputs(self, place: int) -> Inputs:
-        """The origins of the inputs of an answered row."""
-        row, at = self.rows[place], self._stored_at[place]
-        stored = self._stored[at].features.read() if at >= 0 else {}
-        given = {
-            name: column.at(np.array([row]))[0]
-            for name, column in self._given.items()
-            if column.given[row]
-        }
-        return self._origins.of({**stored, **given}, given)
+        return Told([told(place)._asdict() for place in first.tolist()], places)
+
+    def _kinds_of_stored(self) -> tuple[list[tuple[frozenset[str], frozenset[str]]], np.ndarray]:
+        """Which names are stored and which of them unseen, each such pair once, and each row's."""
+        nothing: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        places: dict[tuple[frozenset[str], frozenset[str]], int] = {nothing: 0}
+        found = [0] * (len(self._stored) + 1)  # the last stands for rows without stored features
+        for at, one in enumerate(self._stored):
+            values = one.features.read()
+            kind = frozenset(values), frozenset(self._encoder.unseen_in(values))
+            found[at] = places.setdefault(kind, len(places))
+        return list(places), np.array(found)[self._stored_at]
 
     def _matrix(self) -> np.ndarray:
         """The stored cells of each row, the given ones over them."""

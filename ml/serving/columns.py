@@ -50,7 +50,8 @@ class Texts(NamedTuple):
 
     def at(self, rows: np.ndarray) -> list[Any]:
         """The values in these rows, None where a row says nothing."""
-        return self.of_rows([*self.distinct, None], object)[rows].tolist()
+        held, places = self.distinct, self.places[rows].tolist()
+        return [held[place] if place >= 0 else None for place in places]
 
     def of_rows(self, values: Sequence[Any], dtype: type) -> np.ndarray:
         """What belongs to each row's text, (rows,); the last of the values where there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ml.estimators.tabular import TabularEncoder
 from ml.serving.base import Features, Inputs
 
@@ -15,11 +17,16 @@ class Origins:
 
     def of(self, values: Features, given: Features) -> Inputs:
         """Of all values, some of them ``given``; the others are stored."""
-        unseen = self._encoder.unseen_in(values)
+        return self.told(values.keys(), given.keys(), self._encoder.unseen_in(values))
+
+    def told(
+        self, there: Collection[str], given: Collection[str], unseen: Collection[str]
+    ) -> Inputs:
+        """The same by names; those ``given`` may be among those ``there`` or not."""
         if len(given) == len(self._names):
-            return Inputs((), self._names, (), unseen)
-        stored = tuple(name for name in self._names if name in values and name not in given)
+            return Inputs((), self._names, (), tuple(sorted(unseen)))
+        stored = tuple(name for name in self._names if name in there and name not in given)
         if len(stored) == len(self._names):
-            return Inputs(self._names, (), (), unseen)  # one tuple for all clients
-        missing = tuple(name for name in self._names if name not in values)
-        return Inputs(stored, tuple(sorted(given)), missing, unseen)
+            return Inputs(self._names, (), (), tuple(sorted(unseen)))  # one tuple for all clients
+        missing = tuple(name for name in self._names if name not in there and name not in given)
+        return Inputs(stored, tuple(sorted(given)), missing, tuple(sorted(unseen)))
