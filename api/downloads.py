@@ -22,8 +22,9 @@ from ml.jobs.join_request import GONE, Join
 PIECE_BYTES = 64 * 1024
 TURN_SECONDS = 10.0
 """How long a call waits for its turn before it is told to come back."""
-START_SECONDS = 60.0
-"""Within which the first of the results is there, or its files count as away."""
+START_SECONDS = 600.0
+"""Within which the first of the results is there, or its files count as away; of a few errors among
+many million rows it may come late."""
 STALL_SECONDS = 60.0
 """After which a download of which nothing is taken is given up."""
 LOG = logger("downloads")

@@ -5,7 +5,7 @@ import dagster as dg
 from assets.workspace import WorkspaceResource
 
 
-@dg.op(description="Remove files of jobs that ended long ago, and what belongs to no job.")
+@dg.op(description="Remove old jobs, files of those that ended days ago, and what belongs to none.")
 def remove_old_files(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> None:
     """The jobs are marked as expired; ``SEVENFOLD_JOB_DAYS`` says how long files are kept."""
     from ml.jobs.expiry import expire_files, forget_jobs

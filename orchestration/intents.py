@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
@@ -27,6 +27,7 @@ from warehouse.repositories.jobs import Job
 
 CLAIM = timedelta(minutes=10)
 """After which another run is asked for where Dagster has none for a claimed job."""
+PAGE = 100
 TO_COME = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -85,11 +86,8 @@ def _job_sensor(
         context: dg.SensorEvaluationContext, workspace: WorkspaceResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
         opened, now = workspace.open(), utc_now()
-        with reading(opened.engine) as connection:
-            overdue = job_leases.overdue(connection, kind, now)
-        waiting = [job for job in overdue if _has_run(context.instance, job)]
+        _prolong(opened, context.instance, kind, now)
         with writing(opened.engine) as connection:
-            job_leases.prolong(connection, waiting, now + CLAIM)
             claimed = job_leases.claim(connection, kind, now, CLAIM)
         if claimed:
             reach("job-claimed")
@@ -99,6 +97,24 @@ def _job_sensor(
         return dg.SkipReason("; ".join(refused) or "No job waits.")
 
     return job_sensor
+
+
+def _prolong(
+    workspace: Workspace,
+    instance: dg.DagsterInstance,
+    kind: Literal["bulk", "score", "train"],
+    now: datetime,
+) -> None:
+    """Let claims go on whose runs wait for their turn, page by page: what is done stays done."""
+    while True:
+        with reading(workspace.engine) as connection:
+            overdue = job_leases.overdue(connection, kind, now, PAGE)
+        waiting = [job for job in overdue if _has_run(instance, job)]
+        with writing(workspace.engine) as connection:
+            job_leases.prolong(connection, waiting, now + CLAIM)
+        # Those left, without a run, come first when jobs are claimed.
+        if not waiting or len(overdue) < PAGE:
+            return
 
 
 def _has_run(instance: dg.DagsterInstance, job: Job) -> bool:

@@ -73,7 +73,8 @@ job_rows = Table(
     Column("detail", text_type(), nullable=False),
 )
 
-# ``next_at`` is null while a schedule is paused or was deleted; a deleted one keeps its history.
+# ``next_at`` is null while a schedule is paused or was deleted; a deleted one keeps its
+# firings until they are as old as the retention.
 schedules = Table(
     "schedules",
     metadata,

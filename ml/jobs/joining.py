@@ -52,10 +52,10 @@ def join(
     """Write the rows of these tables, or those of one outcome; returns how many that is."""
     count, schema = 0, schema_of(columns)
     with _writer(form, columns, out) as writer:
+        out.flush()  # whoever waits sees that it began, however late the first of these rows comes
         for part in parts:
-            table = part.cast(schema)
-            chosen = table if outcome is None else table.filter(pc.equal(table["outcome"], outcome))
-            writer.write_table(chosen)
+            chosen = part if outcome is None else part.filter(pc.equal(part["outcome"], outcome))
+            writer.write_table(chosen.cast(schema))
             count += chosen.num_rows
     return count
 

@@ -18,6 +18,7 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -84,10 +85,13 @@ def read_rows(
 def _csv(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
     names = _header(path, gzipped)
     broken: dict[int, int] = {}
+    on_end = last = 0
 
     def skip(row: pacsv.InvalidRow) -> str:
+        nonlocal on_end, last
+        on_end, last = on_end + 1 if row.number == last + 1 else 1, row.number
         broken[row.number] = row.actual_columns
-        return "skip" if len(broken) <= MOST_BROKEN else "error"
+        return "skip" if on_end <= MOST_BROKEN else "error"
 
     def taken(before: int) -> list[RowError]:
         return [
@@ -267,12 +271,41 @@ def _parquet(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
     if gzipped:
         raise FileError("Parquet is compressed inside: send it without gzip")
     with pq.ParquetFile(path) as file:
+        texts = [one.name for one in file.schema_arrow if _is_text(one.type)]
+        rows = _few_enough(file.metadata, chunk_rows)
+    # A text that stands in all rows takes no room in the file: unpacked, it would fill the memory.
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
         first = 1
-        batches = file.iter_batches(_few_enough(file.metadata, chunk_rows))
-        for table in _chunks(batches, file.schema_arrow, chunk_rows):
+        plain = _of_plain_texts(file.schema_arrow.empty_table()).schema
+        batches = (
+            batch
+            for packed in file.iter_batches(rows)
+            for piece in _short_enough(packed)
+            for batch in _of_plain_texts(pa.Table.from_batches([piece])).to_batches()
+        )
+        for table in _chunks(batches, plain, chunk_rows):
             lines = np.arange(first, first + table.num_rows)
             first += table.num_rows
-            yield Rows(lines, [], table=_of_plain_texts(table))
+            yield Rows(lines, [], table=table)
+
+
+def _short_enough(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces whose packed texts, unpacked, end with the row that fills a chunk."""
+    sizes = np.zeros(batch.num_rows)
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+            lengths = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
+            sizes += np.append(lengths, 0)[column.indices.fill_null(-1).to_numpy()]
+    start, ends = 0, np.cumsum(sizes)
+    while start < batch.num_rows:
+        before = ends[start - 1] if start else 0.0
+        end = int(np.searchsorted(ends, before + CHUNK_BYTES)) + 1
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _few_enough(about: pq.FileMetaData, chunk_rows: int) -> int:

@@ -21,7 +21,7 @@ takes as long as to read ten, and a file may ask about a million that are not st
 
 
 class StoredSchemaError(Refusal):
-    """The stored features are not those that the champion learned from: score again."""
+    """The stored features are not those that the version learned from: score again."""
 
     to_mend = True
 

@@ -1,4 +1,4 @@
-"""What may go: old scores, files of old jobs, and files of the lake that nothing names any more."""
+"""What may go: old scores and jobs, their files, and files of the lake that nothing names."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def migrate(home: Home = None) -> None:
 
 
 def purge(home: Home = None) -> None:
-    """Remove old scores, files of old jobs, and files of the lake that nothing names any more."""
+    """Remove old scores and jobs, their files, and files of the lake that nothing names."""
     use_existing_home(home)
     from ml.lifecycle.purging import purge as run_purge
     from ml.lifecycle.workspace import Workspace

@@ -140,6 +140,18 @@ def test_long_rows_come_in_small_chunks(tmp_path: Path, monkeypatch: pytest.Monk
         assert 2 <= max(len(chunk.lines) for chunk in found) <= 20, form
 
 
+def test_a_text_that_stands_in_all_rows_of_a_parquet_file_fills_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 10_000)
+    texts = [*["x" * 1_000] * 95, None, "y", "x" * 30_000, "", "z"]
+    pq.write_table(pa.table({"a": texts, "b": range(100)}), tmp_path / "rows.parquet")
+    found = read(tmp_path / "rows.parquet", "parquet", size=1_000)
+    assert max(len(chunk.lines) for chunk in found) <= 20
+    rows = by_line(found)
+    assert [rows[line]["a"] for line in sorted(rows)] == texts
+
+
 def test_lines_without_rows_come_in_chunks_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from ml.lifecycle.scoring import score
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from orchestration.definitions import build_definitions
+from orchestration.intents import CLAIM
 from orchestration.resources import resources
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
@@ -192,11 +193,24 @@ def test_a_training_cools_down(life: Life, scored: Workspace) -> None:
     assert request.run_key == f"repeat_orders:{trained.version}:drift on {LATER}"
 
 
-def test_a_training_that_failed_cools_down_too(scored: Workspace) -> None:
+def test_a_training_that_was_cancelled_before_it_began_cools_nothing_down(
+    scored: Workspace,
+) -> None:
     say_drift(scored, LATER)
     with writing(scored.engine) as connection:
         job = jobs.create(connection, "train", EIGHTH.name, "ann", "ann", {})
-        job_leases.refuse(connection, job, scored.clock(), "it failed")
+        jobs.cancel(connection, job.id, scored.clock())
+    assert isinstance(tick(scored, "retraining"), dg.RunRequest), "that one never began"
+
+
+def test_a_training_that_began_and_failed_cools_down_too(scored: Workspace) -> None:
+    say_drift(scored, LATER)
+    now = scored.clock()
+    with writing(scored.engine) as connection:
+        jobs.create(connection, "train", EIGHTH.name, "ann", "ann", {})
+        [job] = job_leases.claim(connection, "train", now, CLAIM)
+        job_leases.start(connection, job.id, job.attempt, "run-9", now, CLAIM)
+        job_leases.finish(connection, job.id, job.attempt, "failed", now, "it failed")
     said = tick(scored, "retraining")
     ready = scored.clock() + timedelta(days=7)
     assert said == f"drift on {LATER}, but the last training cools down until {ready:%F %R}."

@@ -299,8 +299,8 @@ def test_whatever_comes_when_no_chunk_counts_twice_and_an_end_is_final(
 def test_a_claim_goes_on_where_its_run_waits_for_its_turn(desk: Desk) -> None:
     waits, forgotten = desk.ask(), desk.ask()
     first = {job.id: job.attempt for job in desk.claimed()}
-    assert desk(job_leases.overdue, "bulk", NOW) == []
-    overdue = desk(job_leases.overdue, "bulk", LATER)
+    assert desk(job_leases.overdue, "bulk", NOW, 9) == []
+    overdue = desk(job_leases.overdue, "bulk", LATER, 9)
     assert {job.id for job in overdue} == {waits, forgotten}
     desk(job_leases.prolong, [job for job in overdue if job.id == waits], LATER + LEASE)
     [again] = desk.claimed(LATER)

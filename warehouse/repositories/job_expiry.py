@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from warehouse.control_tables import job_chunks, job_rows, jobs, schedule_runs
 from warehouse.repositories.jobs import FINAL
@@ -43,14 +43,19 @@ def expire(connection: Connection, job_ids: Sequence[str]) -> None:
 def forget_before(connection: Connection, instant: datetime) -> int:
     """Remove jobs that ended before that instant and have no files; returns how many.
 
-    The firings of schedules from before it go with them.
+    The firings of schedules from before it go with them. Trainings stay: they are few, and what
+    starts the next one asks for them.
     """
-    connection.execute(delete(schedule_runs).where(schedule_runs.c.fired_at < instant))
+    ended = select(_T.id).where(_T.state.in_(FINAL))
+    fired = schedule_runs.c
+    over = or_(fired.job.is_(None), fired.job.in_(ended))
+    connection.execute(delete(schedule_runs).where(fired.fired_at < instant, over))
     named = select(schedule_runs.c.job).where(schedule_runs.c.job.is_not(None))
     old = select(_T.id).where(
         _T.finished_at < instant,
-        or_(_T.kind != "bulk", _T.state == "expired"),
+        or_(_T.kind == "score", and_(_T.kind == "bulk", _T.state == "expired")),
         _T.id.not_in(named),
     )
-    connection.execute(delete(job_rows).where(job_rows.c.job.in_(old)))
+    for parts in (job_rows, job_chunks):
+        connection.execute(delete(parts).where(parts.c.job.in_(old)))
     return connection.execute(delete(jobs).where(_T.id.in_(old))).rowcount

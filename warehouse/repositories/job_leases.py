@@ -39,10 +39,10 @@ class LostJobError(RuntimeError):
     """The job is no longer this attempt's: another one took it over, or it has ended."""
 
 
-def overdue(connection: Connection, kind: Kind, now: datetime) -> list[Job]:
+def overdue(connection: Connection, kind: Kind, now: datetime, limit: int) -> list[Job]:
     """Claimed jobs whose run has not begun before their claim ended, oldest first."""
     query = select(jobs).where(_T.kind == kind, _T.state == "queued", _T.lease_until <= now)
-    return fetch(connection, query.order_by(_T.created_at, _T.id))
+    return fetch(connection, query.order_by(_T.created_at, _T.id).limit(limit))
 
 
 def prolong(connection: Connection, overdue: Sequence[Job], until: datetime) -> None:

@@ -160,8 +160,9 @@ def asked_for(connection: Connection, kind: Kind, asked_by: str) -> Job | None:
 
 
 def last_ended(connection: Connection, kind: Kind, model: str) -> Job | None:
-    """The job of that kind and model that ended last; None where none has."""
-    query = select(jobs).where(_T.kind == kind, _T.model == model, _T.finished_at.is_not(None))
+    """The job of that kind and model that ended last, of those that began; None without one."""
+    query = select(jobs).where(_T.kind == kind, _T.model == model)
+    query = query.where(_T.started_at.is_not(None), _T.finished_at.is_not(None))
     query = query.order_by(_T.finished_at.desc()).limit(1)
     return next(iter(fetch(connection, query)), None)
 

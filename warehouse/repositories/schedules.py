@@ -167,7 +167,7 @@ def change(
 
 
 def delete(connection: Connection, schedule_id: str, now: datetime) -> bool:
-    """Let it fire no more; its history stays. Whether there was one."""
+    """Let it fire no more; what it fired stays. Whether there was one."""
     gone = {"deleted_at": now, "next_at": None}
     statement = update(schedules).where(*_present(schedule_id)).values(**gone)
     return connection.execute(statement).rowcount == 1
