@@ -122,13 +122,14 @@ class Site:
             return jobs.page(connection, 1000)
 
     def _runs(self) -> list[psutil.Process]:
-        """The processes that Dagster's code servers started, one for each run."""
+        """The processes that this home's code servers started, one for each run."""
         found = []
         for one in psutil.process_iter(["cmdline"]):
             words = one.info["cmdline"] or []
             if "grpc" in words and any("chaos_location" in word for word in words):
-                with suppress(psutil.NoSuchProcess):
-                    children = one.children()
+                with suppress(psutil.Error):
+                    ours = one.environ().get("FIRM") == str(self.folder)
+                    children = one.children() if ours else []
                     found += [it for it in children if "spawn_main" in " ".join(it.cmdline())]
         return found
 
