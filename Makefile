@@ -33,10 +33,10 @@ serve: $(STAMP) ## Dagster UI on port 3000 and the API on port 8000
 	@$(BIN)/sevenfold serve
 
 test: $(STAMP) ## The test suite, on SQLite and on a real PostgreSQL
-	$(TEST_ENV) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 test-long: $(STAMP) ## Besides: planted truth, open data, kills at random, thousands of odd requests
-	$(TEST_ENV) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m long
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadfile -m long
 
 check: $(STAMP) ## ruff, mypy and the layers
 	$(BIN)/ruff format --check .
