@@ -17,7 +17,7 @@ from tests.small_firm import LAST, Firm
 
 if __name__ == "__main__":
     firm = Firm(Path(os.environ["FIRM"]), os.environ.get("FIRM_WAREHOUSE"))
-    limits = os.environ.get("FIRM_LIMITS", "memory://")
+    limits = os.environ.get("FIRM_LIMITS", "memory")
     settings = ApiSettings(api_ip_limit="unlimited", api_limits_url=limits)
     app = create_app(firm.on(LAST), settings)
     uvicorn.run(app, port=int(sys.argv[1]), log_level="critical", ws="none")
