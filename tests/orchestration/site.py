@@ -145,7 +145,7 @@ def _free_port() -> int:
 def site(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """On SQLite, its API started."""
     workspace = prepared(life, monkeypatch)
-    made = Site(workspace, tmp_path)
+    made = Site(workspace, tmp_path, SEVENFOLD_SCHEDULE_MIN_MINUTES="1")
     made.start("api")
     yield made
     made.stop()

@@ -37,7 +37,9 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
     random = Random(20)
     began = utc_now()
     body = {"name": "scores", "model": "repeat-orders", "action": "score", "cron": EVERY_MINUTE}
-    schedule: str = site.call("POST", "/api/admin/schedule", json=body).json()["id"]
+    made = site.call("POST", "/api/admin/schedule", json=body)
+    assert made.status_code == 201, made.text
+    schedule: str = made.json()["id"]
     files = [send_file(site, number) for number in range(3)]
     assert [one.state for one in site.all_jobs()] == ["queued"] * 3, "Dagster is not there yet"
     site.start()
