@@ -18,11 +18,10 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from ml.jobs.forms import Form
+from ml.jobs.parquet_batches import short_batches
 from ml.refusals import FileError
 from warehouse.repositories.jobs import RowError
 
@@ -270,64 +269,12 @@ def _ndjson(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
 def _parquet(path: Path, gzipped: bool, chunk_rows: int) -> Iterator[Rows]:
     if gzipped:
         raise FileError("Parquet is compressed inside: send it without gzip")
-    with pq.ParquetFile(path) as file:
-        texts = [one.name for one in file.schema_arrow if _is_text(one.type)]
-        rows = _few_enough(file.metadata, chunk_rows)
-    # A text that stands in all rows takes no room in the file: unpacked, it would fill the memory.
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
+    with short_batches(path, chunk_rows, CHUNK_BYTES) as (schema, batches):
         first = 1
-        plain = _of_plain_texts(file.schema_arrow.empty_table()).schema
-        batches = (
-            batch
-            for packed in file.iter_batches(rows)
-            for piece in _short_enough(packed)
-            for batch in _of_plain_texts(pa.Table.from_batches([piece])).to_batches()
-        )
-        for table in _chunks(batches, plain, chunk_rows):
+        for table in _chunks(batches, schema, chunk_rows):
             lines = np.arange(first, first + table.num_rows)
             first += table.num_rows
             yield Rows(lines, [], table=table)
-
-
-def _short_enough(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in pieces whose packed texts, unpacked, end with the row that fills a chunk."""
-    sizes = np.zeros(batch.num_rows)
-    for column in batch.columns:
-        if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
-            lengths = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
-            sizes += np.append(lengths, 0)[column.indices.fill_null(-1).to_numpy()]
-    start, ends = 0, np.cumsum(sizes)
-    while start < batch.num_rows:
-        before = ends[start - 1] if start else 0.0
-        end = int(np.searchsorted(ends, before + CHUNK_BYTES)) + 1
-        yield batch.slice(start, end - start)
-        start = end
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _few_enough(about: pq.FileMetaData, chunk_rows: int) -> int:
-    """How many rows to read at once, of those that take the most room."""
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    longest = max((one.total_byte_size / max(one.num_rows, 1) for one in groups), default=0.0)
-    return max(1, min(chunk_rows, int(CHUNK_BYTES / max(longest, 1.0))))
-
-
-def _of_plain_texts(table: pa.Table) -> pa.Table:
-    """The same with texts of one type: a writer's choice among Arrow's several means nothing."""
-    for place, column in enumerate(table.schema):
-        packed = pa.types.is_dictionary(column.type)
-        kind = column.type.value_type if packed else column.type
-        if (
-            pa.types.is_large_string(kind)
-            or pa.types.is_string_view(kind)
-            or (packed and pa.types.is_string(kind))
-        ):
-            texts = table.column(place).cast(kind).cast(pa.string())
-            table = table.set_column(place, column.name, texts)
-    return table
 
 
 @contextmanager

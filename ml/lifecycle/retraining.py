@@ -65,8 +65,9 @@ def retraining_due(workspace: Workspace, spec: ModelSpec) -> Retraining:
         cause = _passing_of_time(workspace, policy, champion, labels)
     if cause is None:
         return Retraining(False, f"Nothing in its policy asks to retrain {spec.title}.")
-    # A training that failed, or was cancelled, leaves no version.
-    last = max([newest.trained_at, *([ended.finished_at] if ended and ended.finished_at else [])])
+    last = newest.trained_at
+    if ended is not None and ended.finished_at is not None:
+        last = max(last, ended.finished_at)  # one that failed, or was cancelled, left no version
     ready_at = last + timedelta(days=policy.cooldown_days)
     if workspace.clock() < ready_at:
         return Retraining(
