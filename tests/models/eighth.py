@@ -85,6 +85,7 @@ class RepeatOrderMethod(Method):
     def __init__(self, spec: ModelSpec, settings: MlSettings) -> None:
         super().__init__(spec, settings)
         self._held: dict[tuple[str, date], pd.DataFrame] = {}
+        self._read: dict[str, pd.DataFrame] = {}
 
     def learn(self, data: Snapshot, as_of: date) -> MonthlyRate:
         days = self._labelled(data, as_of)
@@ -160,7 +161,7 @@ class RepeatOrderMethod(Method):
         return inputs["clients"][COLUMNS]
 
     def _labelled(self, data: Snapshot, as_of: date) -> list[date]:
-        first = min(data.read("invoice_lines", ["issued_on"])["issued_on"].to_pylist())
+        first = self._lines(data, as_of)["issued_on"].min()
         return month_ends(
             first + timedelta(days=60), as_of - timedelta(days=self.spec.horizon_days)
         )
@@ -172,10 +173,7 @@ class RepeatOrderMethod(Method):
         return self._held[key].copy()
 
     def _features_of(self, data: Snapshot, day: date) -> pd.DataFrame:
-        rows = data.as_of(
-            "invoice_lines", day, ["client_id", "issued_on", "quantity", "unit_price"]
-        )
-        lines = rows.to_pandas().assign(money=lambda frame: frame.quantity * frame.unit_price)
+        lines = self._lines(data, day)
         out = pd.DataFrame({"client_id": sorted(set(lines["client_id"]))})
         for days, name in zip(WINDOWS, COLUMNS, strict=True):
             late = lines[lines["issued_on"] > day - timedelta(days=days)]
@@ -183,11 +181,19 @@ class RepeatOrderMethod(Method):
             out[name] = out["client_id"].map(sums).fillna(0.0)
         return out
 
+    def _lines(self, data: Snapshot, day: date) -> pd.DataFrame:
+        """The lines known at the end of ``day``; the snapshot is read once for all days."""
+        if data.id not in self._read:
+            columns = ["client_id", "issued_on", "quantity", "unit_price", "known_at"]
+            read = data.read("invoice_lines", columns).to_pandas()
+            self._read[data.id] = read.assign(money=read.quantity * read.unit_price)
+        lines = self._read[data.id]
+        since, until = lines["valid_from"], lines["valid_to"]
+        valid = (since.isna() | (since <= day)) & (until.isna() | (until > day))
+        return lines[(lines["known_at"] <= day) & valid]
+
     def _outcomes(self, data: Snapshot, days: Sequence[date], known: date) -> pd.DataFrame:
-        rows = data.as_of(
-            "invoice_lines", known, ["client_id", "issued_on", "quantity", "unit_price"]
-        )
-        lines = rows.to_pandas().assign(money=lambda frame: frame.quantity * frame.unit_price)
+        lines = self._lines(data, known)
         horizon = timedelta(days=self.spec.horizon_days)
         parts = []
         for day in days:

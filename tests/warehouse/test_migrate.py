@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -259,13 +259,28 @@ def test_analysts_read_scores_and_nothing_else(postgres_url: str, spec: Any) -> 
     engine.dispose()
 
 
+@pytest.fixture
+def no_analyst(postgres_server: str) -> Iterator[None]:
+    """A server without the analysts' role, which databases of other tests may hold on to."""
+    engine = connect(postgres_server)
+    named = text("SELECT count(*) FROM pg_roles WHERE rolname = :name")
+    with engine.begin() as connection:
+        there = connection.execute(named, {"name": ANALYST_ROLE}).scalar()
+        if there:
+            connection.execute(text(f"ALTER ROLE {ANALYST_ROLE} RENAME TO set_aside"))
+    yield
+    if there:
+        with engine.begin() as connection:
+            connection.execute(text(f"ALTER ROLE set_aside RENAME TO {ANALYST_ROLE}"))
+    engine.dispose()
+
+
 @pytest.mark.postgres
 def test_who_may_not_create_roles_is_told_what_an_administrator_should_run(
-    postgres_url: str, spec: Any
+    postgres_url: str, spec: Any, no_analyst: None
 ) -> None:
     admin = connect(postgres_url)
     with admin.begin() as connection:
-        connection.execute(text(f"DROP ROLE IF EXISTS {ANALYST_ROLE}"))
         connection.execute(text("CREATE ROLE plain_user LOGIN"))
         database = make_url(postgres_url).database
         connection.execute(text(f"GRANT ALL ON DATABASE {database} TO plain_user"))
