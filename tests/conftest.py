@@ -52,10 +52,10 @@ def postgres_server() -> Iterator[str]:
     server.cleanup()
 
 
-def _memory() -> str | None:
+def _memory() -> Path | None:
     """A folder in memory, where one has room: each database is hundreds of small files."""
-    folder = "/dev/shm"
-    roomy = os.path.isdir(folder) and shutil.disk_usage(folder).free > 2_000_000_000
+    folder = Path("/dev/shm")
+    roomy = folder.is_dir() and shutil.disk_usage(folder).free > 2_000_000_000
     return folder if roomy else None
 
 
