@@ -70,7 +70,7 @@ def test_shares_are_those_of_the_references_deciles_and_sum_to_one() -> None:
     assert tied.tolist() == [0.9, 0.1]
 
 
-@pytest.mark.parametrize("rows", [60, 100, 200, 500, 1000, 2000])
+@pytest.mark.parametrize("rows", [60, 200, 2000])
 def test_an_undrifted_batch_is_hardly_ever_flagged(rows: int) -> None:
     """Of 200 batches from the reference's own distribution at most 2 % hold a drifted column."""
     rng = np.random.default_rng(rows)
