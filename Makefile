@@ -1,6 +1,6 @@
 # Sevenfold: `make run` sets up, runs the whole pipeline once on the sample firm, and prints the result.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-long check bench bench-api bench-load lock clean
+.PHONY: help setup run serve test test-long check docs bench bench-api bench-load lock clean
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -52,6 +52,10 @@ bench-api: $(STAMP) ## The API against a constant route, other servers, LightGBM
 
 bench-load: $(STAMP) ## The API under load beside a training, on a scored home (HOME_FOLDER=.sevenfold)
 	$(BIN)/python -m benchmarks.load --home $(or $(HOME_FOLDER),.sevenfold)
+
+docs: $(STAMP) ## Write the pages of docs/ that follow from the code
+	$(BIN)/python -m orchestration.docs
+	$(BIN)/python -m api.error_codes
 
 lock: ## Pin the packages of pyproject.toml again
 	VIRTUAL_ENV=.venv .venv/uv pip compile pyproject.toml --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url -o requirements.lock

@@ -24,7 +24,7 @@ from warehouse.points import Online, Points
 BATCH_SECONDS = 120.0
 """For a batch whose answers are fitted; callers and what lies between wait no longer."""
 Outcome = dict[str, Any] | Problem
-"""An answer in API.md's form, or why there is none."""
+"""An answer in the form that ``docs/api/models.md`` gives, or why there is none."""
 
 
 class Predictor:
@@ -40,7 +40,7 @@ class Predictor:
         self._stored: DayCache[Online] = DayCache()
 
     async def answer(self, spec: ModelSpec, query: Any, reasons: bool) -> dict[str, Any]:
-        """One on-demand decision, in API.md's form; Problem where there is none."""
+        """One on-demand decision in its documented form; Problem where there is none."""
         champion = self._champions.champion(spec)
         asked, data_version = await self._asked(spec, query, champion)
         found: Answer | QueryError

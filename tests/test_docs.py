@@ -32,11 +32,11 @@ def sources(*packages: str) -> str:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
-    assert page(name) == PAGES[name](), "run `python -m orchestration.docs`"
+    assert page(name) == PAGES[name](), "run `make docs`"
 
 
 def test_the_page_of_errors_is_up_to_date() -> None:
-    assert page("errors.md") == error_codes.markdown(), "run `python -m api.error_codes`"
+    assert page("errors.md") == error_codes.markdown(), "run `make docs`"
 
 
 def test_every_code_that_the_api_can_answer_is_listed() -> None:

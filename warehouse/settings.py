@@ -75,7 +75,8 @@ class WarehouseSettings(BaseSettings):
     retention_days: int = Field(
         default=400,
         ge=1,
-        description="Days that scores, ended jobs and old versions of lake tables are kept.",
+        description="Days that ended jobs are kept, and that `sevenfold purge` leaves scores and"
+        " old versions of lake tables.",
     )
     job_days: int = Field(
         default=7, ge=1, description="Days after a bulk job's end that its files are kept."

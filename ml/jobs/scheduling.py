@@ -81,7 +81,7 @@ class ScheduleRequest(BaseModel):
         "run_once",
         description="Of times that passed while nothing ran, `run_once` runs one, `skip` none.",
     )
-    paused: bool = Field(False, description="Whether it fires at all.")
+    paused: bool = Field(False, description="Keep it without firing it.")
 
 
 class SchedulePatch(BaseModel):

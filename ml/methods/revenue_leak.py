@@ -193,7 +193,7 @@ class RevenueLeakMethod(Method):
 
 def decisions(scored: pd.DataFrame) -> pd.DataFrame:
     """The ``Decision`` columns of scored items."""
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "item_kind": scored["item_kind"],
             "item_id": scored["item_id"].astype(str),
@@ -203,7 +203,8 @@ def decisions(scored: pd.DataFrame) -> pd.DataFrame:
             "leak_kind": scored["reason"],
             "evidence": scored["evidence"],
         }
-    ).reset_index(drop=True)
+    )
+    return with_expected(found).reset_index(drop=True)
 
 
 def _found(frame: pd.DataFrame, ranking: str, basis: str) -> dict[str, float]:

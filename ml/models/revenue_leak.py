@@ -14,8 +14,11 @@ class RevenueLeakDecision(Decision):
     item_kind: Literal["line", "work_entry"]
     item_id: Identifier
     client_id: Identifier
-    score: float = Field(ge=0, le=1, description="Chance that it is a leak; rank by it.")
+    score: float = Field(ge=0, le=1, description="Chance that it is a leak.")
     leak_amount: float = Field(ge=0, description="Money lost if it is one.")
+    expected_amount: float = Field(
+        ge=0, description="score x leak_amount: worked in this order, a list brings back most."
+    )
     leak_kind: str = Field(
         description="unbilled, underbilled, zero_price, double_credit or another rule's name."
     )
@@ -109,7 +112,7 @@ SPEC = ModelSpec(
     gate=Gate(metric="leaked_value_found", baseline="rules alone"),
     metrics={"leaked_value_found": True, "precision_at_k": True},
     value="leak confirmed by a later correction x recovery rate - review cost",
-    act_first=("-score", "-leak_amount"),
+    act_first=("-expected_amount",),
     picture=Picture("bars", "item_id", ("leak_amount",)),
     Query=RevenueLeakQuery,
     Decision=RevenueLeakDecision,

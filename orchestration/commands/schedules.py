@@ -165,7 +165,7 @@ def change(
         Missed | None, typer.Option("--missed", help=meaning(ScheduleRequest, "missed"))
     ] = None,
     paused: Annotated[
-        bool | None, typer.Option("--paused/--active", help="Whether it fires at all.")
+        bool | None, typer.Option("--paused/--active", help="Stop firing it, or go on.")
     ] = None,
     home: Home = None,
     as_json: AsJson = False,

@@ -21,7 +21,7 @@ from tests.api.conftest import bearing
 
 CASES = int(os.environ.get("ATTACK_CASES", "24"))
 """Requests of each kind to each operation; with 66 the whole is more than 10,000."""
-LEAST = 100 * CASES
+LEAST = 152 * CASES
 """Requests that these are at least: fewer mean that the generator gave up."""
 
 HOOK = {"url": "http://127.0.0.1:61234/told", "events": ["job.cancelled"]}

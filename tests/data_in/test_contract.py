@@ -1,20 +1,11 @@
-"""The contract's page says what the contract declares, and the declarations fit together."""
+"""The contract's declarations fit together."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from warehouse.contract import TABLES, table
-from warehouse.contract_page import markdown
 from warehouse.sources.synonyms import COLUMNS, FILES
-
-PAGE = Path(__file__).parents[2] / "docs" / "input-contract.md"
-
-
-def test_the_page_is_generated_from_the_declaration() -> None:
-    assert PAGE.read_text(encoding="utf-8") == markdown()
 
 
 @pytest.mark.parametrize("name", TABLES)
