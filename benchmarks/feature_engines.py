@@ -62,7 +62,7 @@ def duckdb_loop(path: Path) -> Any:
     import duckdb
     import pandas as pd
 
-    con = duckdb.connect()
+    con = duckdb.connect().execute("SET enable_progress_bar = false")
     con.execute(f"CREATE TABLE lines AS SELECT * FROM '{path}'")
     frames = []
     for day in month_ends():

@@ -30,10 +30,10 @@ CLAIM = timedelta(minutes=10)
 PAGE = 100
 TO_COME = [
     dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+"""Not NOT_STARTED: a run that was made and never submitted waits for nobody's turn."""
 
 # Dagster copies a sensor of several jobs with its owners, a beta parameter, though it has none.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDef", dg.BetaWarning)
@@ -137,7 +137,10 @@ def _requests(
         spec = specs.get(job.model)
         try:
             if spec is None:
-                raise NotAvailableError(f"{job.model} is not available on this home's source.")
+                raise NotAvailableError(
+                    f"{job.model} was not available on this home's source when Dagster was started:"
+                    " start `sevenfold serve` again if it is by now."
+                )
             request = asks(workspace, spec, job)
             if request.partition_key and request.partition_key < first.isoformat():
                 raise DayError(

@@ -130,10 +130,11 @@ def _end(engine: Engine, job: Job, lease: Lease, seen: _Seen, stopped: bool) -> 
             connection, job.id, job.attempt, state, utc_now(), error, seen.result or None
         )
         if job.kind == "train" and state == "completed":
+            made, serving = seen.result.get("candidate"), models.champion(connection, job.model)
             told = {
                 "job": job.id,
                 "model": job.model,
-                "version": seen.result.get("candidate"),
-                "promoted": models.was_promoted(connection, str(seen.result.get("candidate"))),
+                "version": made,
+                "promoted": serving is not None and serving.version == made,
             }
             webhooks.publish(connection, "retraining.completed", None, told)

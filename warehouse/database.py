@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,21 @@ def one_at_a_time(connection: Connection, what: str) -> None:
     For what is looked at before it is changed. SQLite has one writer anyway.
     """
     if is_postgres(connection):
-        key = zlib.crc32(f"sevenfold {what}".encode())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock(what)})
+
+
+def alone_now(connection: Connection, what: str) -> bool:
+    """As ``one_at_a_time``, but False at once where another transaction is open that named it."""
+    if not is_postgres(connection):
+        return True
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    return bool(connection.execute(query, {"key": _lock(what)}).scalar_one())
+
+
+def _lock(what: str) -> int:
+    """The number of a lock of PostgreSQL's."""
+    digest = sha256(f"sevenfold {what}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def upsert(

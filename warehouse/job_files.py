@@ -17,6 +17,10 @@ JOB = "job_"
 """How a job's id begins, and so its folder's name."""
 
 
+class MissingFileError(StoreError):
+    """The store answers, and has no such file."""
+
+
 class JobFiles:
     """Files by job and name, in a folder or an object store; each appears whole or not at all."""
 
@@ -47,16 +51,17 @@ class JobFiles:
 
     @contextmanager
     def local(self, job: str, name: str) -> Iterator[Path]:
-        """A file as it can be opened here; StoreError where there is none."""
+        """A file as it can be opened here; MissingFileError where there is none."""
         if self._objects is None:
             path = self._root / job / name
             if not path.is_file():
-                raise StoreError(f"{path}: there is no such file")
+                raise MissingFileError(f"{path}: there is no such file")
             yield path
             return
         with self.draft() as copy:
             if not self._objects.download(f"{job}/{name}", copy):
-                raise StoreError(f"{self._objects.uri(f'{job}/{name}')}: there is no such file")
+                uri = self._objects.uri(f"{job}/{name}")
+                raise MissingFileError(f"{uri}: there is no such file")
             yield copy
 
     def jobs(self) -> dict[str, datetime]:

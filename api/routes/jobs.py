@@ -159,13 +159,13 @@ async def results(
     return ResultsResponse(download, TYPES[form], headers)
 
 
-def shown(having: Services, job: repository.Job) -> Job:
-    """A job as the API shows it."""
+def shown(having: Services, job: repository.Job, own: bool = True) -> Job:
+    """A job as the API shows it; one that is not the caller's own has nothing to follow."""
     params = job.params
     kept = dt.timedelta(days=having.workspace.settings.job_days)
     bulk = job.kind == "bulk"
-    links = {"self": f"{PATH}/{job.id}"}
-    if bulk and job.state != "expired":
+    links = {"self": f"{PATH}/{job.id}"} if own else {}
+    if own and bulk and job.state != "expired":
         links["results"] = f"{PATH}/{job.id}/results"
     return Job(
         id=job.id,
@@ -220,7 +220,9 @@ def _page(
             models=[_named(having, model)] if model else (),
         )
     items, following = cursors.cut(found, limit)
-    return Jobs(items=[shown(having, job) for job in items], next_cursor=following)
+    asking = caller_of(request).owner
+    shows = [shown(having, job, own=job.owner == asking) for job in items]
+    return Jobs(items=shows, next_cursor=following)
 
 
 def _named(having: Services, model: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.auditing import asked_by, caller_of, note
 from api.dependencies import Services, services
-from api.idempotency import PARAMETER, Made, once
+from api.idempotency import PARAMETER, Made, answered_before, once
 from api.problems import Problem, refused
 from api.routes.jobs import shown
 from api.routes.service import spec_of
@@ -33,10 +33,12 @@ from ml.jobs import retraining
 from ml.jobs.retraining import TrainingUnderWayError
 from ml.lifecycle import policies, promotion
 from ml.lifecycle.policies import PolicyRequest
-from ml.lifecycle.promotion import AlreadyChampionError
+from ml.lifecycle.promotion import AlreadyChampionError, ChampionChangedError
 from ml.lifecycle.retraining import policy_of
 from ml.models import ModelSpec, UnknownModelError
+from ml.refusals import OtherFormatError
 from warehouse.database import reading, utc_now, writing
+from warehouse.objects import StoreError
 from warehouse.repositories import jobs, models
 from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
 from warehouse.repositories.policies import RetrainPolicy
@@ -170,7 +172,7 @@ async def promote(
     """Its files are looked at first: what is damaged would not serve."""
     having = services(request)
     spec = spec_of(request, model)
-    await having.artifacts.run(_require_intact, having, spec, body.version)
+    await having.artifacts.run(_look_at, request, spec, body.version)
 
     def make(connection: Connection) -> Made:
         by = caller_of(request).owner
@@ -186,17 +188,18 @@ async def promote(
 
 
 async def rollback(request: Request, model: str, body: RollbackRequest) -> Response:
-    workspace, spec = services(request).workspace, spec_of(request, model)
+    """The files of the champion before are looked at first, as they are where one is promoted."""
+    spec = spec_of(request, model)
+    looked_at = await services(request).artifacts.run(_look_at, request, spec, None)
 
     def make(connection: Connection) -> Made:
         by = caller_of(request).owner
         try:
-            entry = promotion.rollback(connection, workspace, spec, body.reason, by)
+            entry = promotion.rollback(connection, spec, looked_at, body.reason, by)
         except NothingToRollBackError as error:
             raise Problem(409, "no_champion", f"{error}.") from error
-        except DamagedArtifactError as error:
-            said = "The files of the champion before are not those that were written: promote"
-            raise Problem(409, "artifact_damaged", f"{said} another version.") from error
+        except ChampionChangedError as error:
+            raise Problem(409, "champion_changed", f"{error}.") from error
         told = {"version": entry.version, "reason": body.reason}
         note(connection, request, "model.rollback", spec.name, told)
         return Made(_logged(entry), 200)
@@ -209,15 +212,31 @@ async def _decide(request: Request, body: Any, make: Any) -> Response:
     return answer
 
 
-def _require_intact(having: Services, spec: ModelSpec, version: str) -> None:
-    """Problem where the model has no such version, or where its files are not those written."""
+def _look_at(request: Request, spec: ModelSpec, version: str | None) -> str | None:
+    """The version (None: that before the champion) with its files read; Problem where it has none.
+
+    A call that was answered before is answered again whatever became of them.
+    """
+    workspace = services(request).workspace
+    if answered_before(request):
+        return None
     try:
-        promotion.require_intact(having.workspace, spec, version)
+        if version is None:
+            return promotion.before(workspace, spec)
+        promotion.require_usable(workspace, spec, version)
+    except NothingToRollBackError as error:
+        raise Problem(409, "no_champion", f"{error}.") from error
     except UnknownVersionError as error:
         raise Problem(404, "unknown_version", f"{error}.") from error
     except DamagedArtifactError as error:
-        said = f"The files of {version} are not those that were written."
-        raise Problem(409, "artifact_damaged", said) from error
+        said = f"The files of {version or 'the champion before'} are not those that were written"
+        raise Problem(409, "artifact_damaged", f"{said}: promote another version.") from error
+    except OtherFormatError as error:
+        raise Problem(409, "artifact_outdated", str(error)) from error
+    except StoreError as error:
+        said = "The files of the version cannot be read now."
+        raise Problem(503, "store_unreachable", said, headers={"Retry-After": "30"}) from error
+    return version
 
 
 def _logged(entry: models.Promotion) -> Promoted:

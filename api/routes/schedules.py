@@ -128,8 +128,9 @@ async def change(request: Request, schedule_id: str, body: SchedulePatch) -> Sch
                 after = scheduling.change(connection, having.workspace, before, body, utc_now())
             except ScheduleError as error:
                 raise refused(error.field, str(error)) from error
-            said = body.model_dump(mode="json", exclude_none=True)
-            note(connection, request, "schedule.change", schedule_id, said)
+            if after != before:
+                said = body.model_dump(mode="json", exclude_none=True)
+                note(connection, request, "schedule.change", schedule_id, said)
             return _shown(after)
 
     return await having.write(work)

@@ -77,8 +77,8 @@ class ScheduleRun(BaseModel):
     late_seconds: float
     by_hand: bool
     outcome: Outcome = Field(
-        description="`started`; `overlapped`: the job of an earlier time was still under way;"
-        " `missed`: nothing ran when it was due."
+        description="`started`; `overlapped`: the job of an earlier time, or a training of the"
+        " model, was still under way; `missed`: nothing ran when it was due."
     )
     detail: str | None
     job: str | None

@@ -22,7 +22,7 @@ from ml.lifecycle.workspace import Workspace
 from ml.refusals import FileError, Refusal
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
-from warehouse.job_files import INPUT, JobFiles
+from warehouse.job_files import INPUT, JobFiles, MissingFileError
 from warehouse.objects import StoreError
 from warehouse.repositories import job_leases, jobs
 from warehouse.repositories.job_leases import LostJobError
@@ -41,8 +41,8 @@ def run_bulk(
     """Do the work of a claimed job, from its last finished chunk on, and end it.
 
     Returns the job as it ended: completed, cancelled, or failed with the reason in words. Raises
-    LostJobError where the attempt is over; where warehouse or disk are away, their error, and the
-    next attempt goes on; anything unforeseen after the job was marked as failed.
+    LostJobError where the attempt is over; where warehouse, store or disk are away, their error,
+    and the next attempt goes on; anything unforeseen after the job was marked as failed.
     """
     engine = workspace.engine
     with writing(engine) as connection:
@@ -57,10 +57,10 @@ def run_bulk(
                 state = "cancelled"
         except (FileError, Refusal) as refused:
             state, error = "failed", str(refused)
-        except StoreError:
+        except MissingFileError:
             LOG.exception("job %s", job_id)
-            state, error = "failed", "Its stored file cannot be read; the run's log says why."
-        except (LostJobError, SQLAlchemyError, OSError):
+            state, error = "failed", "Its file is in the store no more: send it again."
+        except (LostJobError, SQLAlchemyError, StoreError, OSError):
             raise
         except Exception as wrong:  # doing it again would fail again
             said = f"{type(wrong).__name__} while it was answered; the run's log has the rest."

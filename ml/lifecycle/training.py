@@ -119,6 +119,7 @@ def train(workspace: Workspace, spec: ModelSpec, run_id: str) -> Trained:
         details={"run_id": run_id, "basis": comparison.basis, "rows": comparison.rows},
     )
     with writing(workspace.engine) as connection:
+        models.decide_alone(connection, spec.name)  # another training may make the same version
         there = models.get(connection, artifact.version)
         if there is None:
             models.register(connection, version)
@@ -135,6 +136,7 @@ def promote_if_passed(workspace: Workspace, spec: ModelSpec, by: str) -> Promoti
     Where the model's policy wants a person's approval, it waits for that.
     """
     with writing(workspace.engine) as connection:
+        models.decide_alone(connection, spec.name)
         champion = models.champion(connection, spec.name)
         current = champion.version if champion else None
         newest = models.latest(connection, spec.name)

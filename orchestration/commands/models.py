@@ -115,7 +115,7 @@ def promote(
 
     workspace = Workspace.current()
     spec = workspace.registry[model]
-    promotion.require_intact(workspace, spec, version)
+    promotion.require_usable(workspace, spec, version)
     with writing(workspace.engine) as connection:
         promotion.promote(connection, spec, version, reason, actor())
         log(connection, "model.promote", spec.name, {"version": version, "reason": reason})
@@ -131,8 +131,9 @@ def rollback(model: Model, reason: Reason, home: Home = None) -> None:
 
     workspace = Workspace.current()
     spec = workspace.registry[model]
+    looked_at = promotion.before(workspace, spec)
     with writing(workspace.engine) as connection:
-        entry = promotion.rollback(connection, workspace, spec, reason, actor())
+        entry = promotion.rollback(connection, spec, looked_at, reason, actor())
         told = {"version": entry.version, "reason": reason}
         log(connection, "model.rollback", spec.name, told)
     note(f"Champion of {spec.title}: {entry.version or 'none'}.")

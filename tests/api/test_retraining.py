@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ import httpx
 import pytest
 
 from api.main import create_app
+from ml.lifecycle import promotion
+from ml.lifecycle.promotion import ChampionChangedError
 from ml.lifecycle.training import promote_if_passed, train
 from ml.lifecycle.workspace import Workspace
 from ml.models import Registry, default_registry
@@ -20,6 +23,7 @@ from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
 from warehouse.database import reading, utc_now, writing
+from warehouse.objects import StoreError
 from warehouse.repositories import audit, job_leases, models
 
 ASK = "/api/admin/retrain"
@@ -209,6 +213,55 @@ def test_a_rollback_to_a_damaged_version_changes_nothing(
     path.write_bytes(path.read_bytes() + b" ")
     problem(client.post(f"{MODEL}/rollback", json=WHY), 409, "artifact_damaged")
     assert champion(workspace) == now
+
+
+def test_what_todays_code_cannot_read_is_neither_promoted_nor_brought_back(
+    client: httpx.Client, workspace: Workspace, life: Life
+) -> None:
+    before = champion(workspace)
+    newer = train(workspace, EIGHTH, "run-2").version
+    assert client.post(f"{MODEL}/promote", json={"version": newer, **WHY}).status_code == 200
+    of_another_release = life.on(registry=Registry([replace(EIGHTH, format=2)]))
+    with serving(create_app(of_another_release, UNLIMITED)) as other:
+        other.headers.update(client.headers)
+        promoted = other.post(f"{MODEL}/promote", json={"version": before, **WHY})
+        problem(promoted, 409, "artifact_outdated")
+        problem(other.post(f"{MODEL}/rollback", json=WHY), 409, "artifact_outdated")
+    assert champion(workspace) == newer
+
+
+def test_where_the_store_does_not_answer_nothing_is_decided(
+    client: httpx.Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = champion(workspace)
+    newer = train(workspace, EIGHTH, "run-2").version
+    key = {"Idempotency-Key": "once"}
+    ask = {"json": {"version": newer, **WHY}, "headers": key}
+    first = client.post(f"{MODEL}/promote", **ask)
+    assert first.status_code == 200
+
+    def away(*_: object) -> None:
+        raise StoreError("s3://bucket/models: the store does not answer as it should")
+
+    monkeypatch.setattr(type(workspace.artifacts), "open", away)
+    for answer in (
+        client.post(f"{MODEL}/promote", json={"version": before, **WHY}),
+        client.post(f"{MODEL}/rollback", json=WHY),
+    ):
+        problem(answer, 503, "store_unreachable")
+        assert answer.headers["retry-after"] == "30"
+    assert client.post(f"{MODEL}/promote", **ask).json() == first.json(), "answered before"
+    assert champion(workspace) == newer
+
+
+def test_a_rollback_is_of_the_champion_that_was_looked_at(workspace: Workspace) -> None:
+    looked_at, newer = champion(workspace), train(workspace, EIGHTH, "run-2").version
+    with writing(workspace.engine) as connection:
+        promotion.promote(connection, EIGHTH, newer, "better", "me")
+    assert promotion.before(workspace, EIGHTH) == looked_at
+    with pytest.raises(ChampionChangedError), writing(workspace.engine) as connection:
+        promotion.rollback(connection, EIGHTH, "another", "worse", "me")
+    assert champion(workspace) == newer
 
 
 def test_each_decision_is_in_the_audit_log(client: httpx.Client, workspace: Workspace) -> None:

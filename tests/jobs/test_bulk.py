@@ -26,7 +26,7 @@ from tests.models.eighth import EIGHTH
 from tests.serving import asking
 from tests.small_firm import LAST, Firm, morning_after
 from warehouse.database import reading, utc_now, writing
-from warehouse.job_files import INPUT
+from warehouse.job_files import INPUT, JobFiles, MissingFileError
 from warehouse.objects import StoreError
 from warehouse.repositories import job_leases, jobs, models
 from warehouse.repositories.job_leases import LostJobError
@@ -249,9 +249,33 @@ def test_a_file_that_is_gone_fails_the_job(workspace: Workspace, send: Send) -> 
     job = send(b"client_id\nC1\n")
     job_files(workspace).remove(job.id)
     ended = run_bulk(workspace, job.id, job.attempt, "run-9")
-    assert ended.state == "failed"
-    with pytest.raises(StoreError), job_files(workspace).local(job.id, INPUT):
+    assert (ended.state, "send it again" in str(ended.error)) == ("failed", True)
+    with pytest.raises(MissingFileError), job_files(workspace).local(job.id, INPUT):
         pass
+
+
+def test_where_the_store_does_not_answer_the_next_attempt_goes_on(
+    workspace: Workspace, send: Send, in_threes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = known(workspace, 9)
+    job = send(("client_id\n" + "\n".join(names) + "\n").encode())
+    keep, kept = JobFiles.keep, []
+
+    def fails_at_the_second(files: JobFiles, draft: Path, job_id: str, name: str) -> None:
+        kept.append(name)
+        if len(kept) == 2:
+            raise StoreError("s3://bucket/jobs: the store does not answer as it should (503)")
+        keep(files, draft, job_id, name)
+
+    monkeypatch.setattr(JobFiles, "keep", fails_at_the_second)
+    with pytest.raises(StoreError):
+        run_bulk(workspace, job.id, job.attempt, "run-9")
+    with writing(workspace.engine) as c:
+        [again] = job_leases.claim(c, "bulk", utc_now() + LEASE, LEASE)
+    assert (again.id, again.rows_ok) == (job.id, 3)
+    ended = run_bulk(workspace, again.id, again.attempt, "run-10")
+    assert (ended.state, ended.rows_ok, ended.rows_error) == ("completed", 9, 0)
+    assert outcomes(workspace, ended)["buyer_id"].tolist() == names
 
 
 def test_what_nobody_foresaw_fails_the_job_once_and_shows_no_value(

@@ -182,7 +182,7 @@ def test_a_job_whose_run_waits_for_its_turn_is_not_asked_for_again(
     waiting = dagster.instance.create_run_for_job(
         dagster.definitions.resolve_job_def(str(request.job_name)),
         tags=dict(request.tags),
-        status=dg.DagsterRunStatus.NOT_STARTED,
+        status=dg.DagsterRunStatus.QUEUED,
     )
     later = utc_now() + 2 * CLAIM
     monkeypatch.setattr("orchestration.intents.utc_now", lambda: later)
@@ -192,6 +192,21 @@ def test_a_job_whose_run_waits_for_its_turn_is_not_asked_for_again(
     later = later + 2 * CLAIM
     [again] = dagster.tick("train_jobs")
     assert again.tags["sevenfold/attempt"] == "2"
+
+
+def test_a_job_whose_run_was_made_and_never_submitted_is_asked_for_again(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Dagster's daemon dies in between, and is not back within a day."""
+    asked = dagster.ask("train")
+    [request] = dagster.tick("train_jobs")
+    dagster.instance.create_run_for_job(
+        dagster.definitions.resolve_job_def(str(request.job_name)), tags=dict(request.tags)
+    )
+    monkeypatch.setattr("orchestration.intents.utc_now", lambda: utc_now() + 2 * CLAIM)
+    [again] = dagster.tick("train_jobs")
+    assert again.tags["sevenfold/attempt"] == "2"
+    assert dagster.job(asked).attempt == 2
 
 
 def test_cancelling_stops_the_run(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:

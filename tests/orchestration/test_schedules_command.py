@@ -177,7 +177,7 @@ def test_a_run_by_hand_makes_a_job_at_once_but_not_two(on_home: Runs) -> None:
     assert (job.kind, job.model, job.owner, job.asked_by) == ("score", "churn", ME, ME)
     status, out, error = on_home("schedules", "run", made["id"])
     assert (status, out) == (1, "")
-    assert f"job {job_id} of this schedule is still under way" in error
+    assert f"job {job_id} does this, and is still under way" in error
     end(job_id)
     again = told(on_home, "schedules", "run", made["id"])
     assert (again["by_hand"], again["outcome"], again["job_state"]) == (True, "started", "queued")

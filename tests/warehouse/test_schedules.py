@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, update
 
 from warehouse.control_tables import schedules as schedules_table
 from warehouse.database import reading, writing
-from warehouse.repositories import job_leases, schedules
+from warehouse.repositories import job_leases, jobs, schedules
 from warehouse.repositories.schedules import MISSED_AFTER, Schedule, ScheduleRun, UnderWayError
 
 T = TypeVar("T")
@@ -196,6 +196,52 @@ def test_an_edit_gives_up_what_was_due_and_never_repeats_what_fired(desk: Desk) 
     changed = desk(schedules.change, schedule.id, {"name": "again"}, back)
     assert changed is not None
     assert (run.due_at, changed.next_at) == (START + 2 * HOUR, START + 3 * HOUR)
+
+
+def test_an_edit_that_changes_nothing_gives_up_nothing(desk: Desk) -> None:
+    schedule = desk.make()
+    late = START + timedelta(hours=1, minutes=5)
+    for same in ({}, {"name": "nightly"}, {"params": {}, "paused": False}):
+        assert desk(schedules.change, schedule.id, same, late) == schedule
+    [run] = desk.fire(late)
+    assert (run.due_at, run.outcome) == (START + HOUR, "started")
+
+
+def test_of_edits_at_once_each_holds(desk: Desk) -> None:
+    schedule = desk.make()
+    edits = ({"name": "other"}, {"paused": True}, {"missed": "skip"}, {"params": {"a": 1}})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda edit: desk(schedules.change, schedule.id, edit, START), edits))
+    after = desk(schedules.get, schedule.id)
+    assert after is not None
+    assert (after.name, after.paused, after.missed) == ("other", True, "skip")
+    assert (after.params, after.next_at) == ({"a": 1}, None)
+
+
+def test_an_edit_waits_for_a_firing_that_is_not_committed_and_repeats_it_not(desk: Desk) -> None:
+    schedule = desk.make()
+    before, due = START + HOUR - timedelta(seconds=1), START + HOUR
+    with ThreadPoolExecutor(1) as pool:
+        with writing(desk.engine) as connection:
+            schedules.fire_due(connection, due)
+            edit = pool.submit(desk, schedules.change, schedule.id, {"name": "other"}, before)
+            with pytest.raises(TimeoutError):
+                edit.result(0.3)
+        changed = edit.result(30)
+    assert changed is not None
+    assert changed.next_at == due + HOUR
+
+
+def test_a_training_that_somebody_asked_for_leaves_a_schedule_nothing_to_do(desk: Desk) -> None:
+    schedule = desk.make(action="train")
+    asked = desk(jobs.create, "train", "churn", "bob", "key:2", {})
+    [run] = desk.fire(START + HOUR)
+    assert (run.outcome, run.job) == ("overlapped", None)
+    assert asked.id in str(run.detail)
+    with pytest.raises(UnderWayError, match=asked.id):
+        desk(schedules.run_by_hand, schedule, "key:1", START + HOUR)
+    other = desk.make(action="train", model="demand")
+    assert desk(schedules.run_by_hand, other, "key:1", START + HOUR).outcome == "started"
 
 
 def test_a_deleted_schedule_fires_no_more_and_keeps_its_history(desk: Desk) -> None:

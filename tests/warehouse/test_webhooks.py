@@ -161,6 +161,18 @@ def test_what_is_not_there_is_unknown(desk: Desk, webhook_id: str) -> None:
         desk(deliveries.replay, webhook_id.replace("wh_", "msg_"), datetime.now(UTC))
 
 
+def test_of_rotations_at_once_the_last_two_secrets_sign(desk: Desk) -> None:
+    hook, now = desk.hook(), datetime.now(UTC)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(desk.engine) as connection:
+            first = webhooks.rotate(connection, SEAL, hook.id, now, LEASE)
+            waiting = pool.submit(desk, webhooks.rotate, SEAL, hook.id, now, LEASE)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+        second = waiting.result(30)
+    assert webhooks.signing(desk(webhooks.get, hook.id), SEAL, now) == [second, first]
+
+
 def test_another_owners_webhook_is_unknown(desk: Desk) -> None:
     hook = desk.hook(owner="ann")
     assert desk(webhooks.get, hook.id, owner="ann") == hook

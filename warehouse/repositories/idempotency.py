@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
-from warehouse.database import is_postgres, utc_now
+from warehouse.database import alone_now, is_postgres, utc_now
 from warehouse.tables import idempotency_keys
 
 LIFE = timedelta(hours=24)
-LEASE = timedelta(minutes=2)
 _TABLE = idempotency_keys
 # In bytes. PostgreSQL indexes rows of at most 2.7 kB; real parts are far shorter than this.
 _LONGEST = 400
@@ -21,9 +20,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True)
 class Begun:
-    """The call is ours to answer, then to ``finish`` or ``abandon``; ``at`` marks it as ours."""
-
-    at: datetime
+    """The call is ours to answer, and then to ``finish`` in the same transaction."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,14 @@ def begin(
 ) -> Beginning:
     """Claim the call, or say what became of the one before it.
 
-    Of several that begin at once, one gets ``Begun``. In one transaction with what the call makes
-    and ``finish``, the others wait for its end and then read its answer; where ``begin`` is
-    committed at once, they read ``InFlight``. A record older than ``LIFE`` counts no more; nor does
-    a call that is still in flight after ``LEASE``, whose server has died, for the same body.
+    In one transaction with what the call makes and ``finish``: whoever reads a record reads an
+    answer, and a call that failed leaves none. Of several that begin at once one gets ``Begun``;
+    on PostgreSQL the others get ``InFlight``, on SQLite they wait for the one writer, and read its
+    answer. A record older than ``LIFE`` counts no more.
     """
     where = _parts(caller, method, path, key)
+    if not alone_now(connection, f"call {where}"):
+        return InFlight()
     fresh = {
         "body_hash": body_hash,
         "state": "in_flight",
@@ -82,28 +81,19 @@ def begin(
     from sqlalchemy.dialects import postgresql, sqlite
 
     dialect = postgresql if is_postgres(connection) else sqlite
-    table = _TABLE.c
     claim = dialect.insert(_TABLE).values(**where, **fresh).on_conflict_do_nothing()
-    claim = claim.returning(table.caller)  # an insert's rowcount says nothing on PostgreSQL
-    outlived = or_(
-        table.created_at <= now - LIFE,
-        and_(
-            table.state == "in_flight",
-            table.created_at <= now - LEASE,
-            table.body_hash == body_hash,
-        ),
+    claim = claim.returning(_TABLE.c.caller)  # an insert's rowcount says nothing on PostgreSQL
+    take_over = (
+        update(_TABLE).where(*_same(where), _TABLE.c.created_at <= now - LIFE).values(**fresh)
     )
-    take_over = update(_TABLE).where(*_same(where), outlived).values(**fresh)
     while True:
         if connection.execute(claim).first() or connection.execute(take_over).rowcount == 1:
-            return Begun(now)
+            return Begun()
         row = connection.execute(select(_TABLE).where(*_same(where))).one_or_none()
-        if row is None:  # abandoned or purged between the two statements
+        if row is None:  # purged between the two statements
             continue
         if row.body_hash != body_hash:
             return OtherBody()
-        if row.state == "in_flight":
-            return InFlight()
         if row.state == "secret":
             return SecretAnswer()
         return Replay(row.status, row.headers, row.response)
@@ -128,13 +118,8 @@ def finish(
     headers: Mapping[str, str],
     body: bytes,
     secret: bool = False,
-    begun: Begun | None = None,
-) -> bool:
-    """Keep the answer for those who repeat the call; one that shows a secret only as given.
-
-    ``begun`` is needed where ``begin`` was committed before: then nothing happens where another
-    took the call over after ``LEASE``. False where there was nothing in flight to finish.
-    """
+) -> None:
+    """Keep the answer for those who repeat the call; of one that shows a secret, that it was."""
     answer = {
         "state": "secret" if secret else "done",
         "status": status,
@@ -142,21 +127,9 @@ def finish(
         "headers": None if secret else dict(headers),
         "finished_at": utc_now(),
     }
-    change = update(_TABLE).where(*_claimed(_parts(caller, method, path, key), begun))
-    return connection.execute(change.values(**answer)).rowcount == 1
-
-
-def abandon(
-    connection: Connection,
-    caller: str,
-    method: str,
-    path: str,
-    key: str,
-    begun: Begun | None = None,
-) -> bool:
-    """Forget a call that failed, so that it can be made again; ``begun`` and False as above."""
-    forget = delete(_TABLE).where(*_claimed(_parts(caller, method, path, key), begun))
-    return connection.execute(forget).rowcount == 1
+    ours = [*_same(_parts(caller, method, path, key)), _TABLE.c.state == "in_flight"]
+    if connection.execute(update(_TABLE).where(*ours).values(**answer)).rowcount != 1:
+        raise RuntimeError("an answer is kept in the transaction in which its call was begun")
 
 
 def purge(connection: Connection, before: datetime) -> int:
@@ -179,8 +152,3 @@ def _storable(part: str) -> str:
 
 def _same(where: Mapping[str, str]) -> list[ColumnElement[bool]]:
     return [_TABLE.c[name] == part for name, part in where.items()]
-
-
-def _claimed(where: Mapping[str, str], begun: Begun | None) -> list[ColumnElement[bool]]:
-    ours = [] if begun is None else [_TABLE.c.created_at == begun.at]
-    return [*_same(where), _TABLE.c.state == "in_flight", *ours]

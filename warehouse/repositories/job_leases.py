@@ -76,7 +76,7 @@ def claim(
             said = f"Its run died {job.starts} times; Dagster's log of the runs has the reason."
             end_where(connection, ours, "failed", now, error=said)
         elif job.attempt >= MOST_ATTEMPTS:
-            said = f"{job.attempt} runs were asked for, and none began; Dagster's log says why."
+            said = f"{job.attempt} runs were asked for, and it is not done; Dagster's log says why."
             end_where(connection, ours, "failed", now, error=said)
         else:
             change = {"state": "queued", "attempt": job.attempt + 1, "lease_until": now + lease}

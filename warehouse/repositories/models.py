@@ -127,6 +127,7 @@ def promote(
 
     Raises UnknownVersionError where the model has no such version.
     """
+    decide_alone(connection, model)
     require(connection, model, version)
     return _append(connection, model, version, "promote", reason, by, at)
 
@@ -139,7 +140,15 @@ def rollback(
     Rolling back twice goes two promotions back, not to and fro. Raises NothingToRollBackError
     where the model has no champion.
     """
-    one_at_a_time(connection, f"champion of {model}")
+    decide_alone(connection, model)
+    return _append(connection, model, before(connection, model), "rollback", reason, by, at)
+
+
+def before(connection: Connection, model: str) -> str | None:
+    """The champion before the present one, which a rollback brings back; None where there is none.
+
+    Raises NothingToRollBackError where the model has no champion.
+    """
     stack: list[str] = []
     for entry in reversed(log(connection, model, limit=None)):
         if entry.action == "promote":
@@ -149,8 +158,12 @@ def rollback(
             stack.pop()
     if not stack:
         raise NothingToRollBackError(f"{model} has no champion to roll back from")
-    previous = stack[-2] if len(stack) > 1 else None
-    return _append(connection, model, previous, "rollback", reason, by, at)
+    return stack[-2] if len(stack) > 1 else None
+
+
+def decide_alone(connection: Connection, model: str) -> None:
+    """Wait for whoever decides on the model's champion; to be called before what one looks at."""
+    one_at_a_time(connection, f"champion of {model}")
 
 
 def log(connection: Connection, model: str, limit: int | None = 100) -> list[Promotion]:

@@ -65,8 +65,9 @@ class Schedule:
 class ScheduleRun:
     """What became of one time that came due, or of one run by hand.
 
-    ``overlapped``: the job of an earlier time was still under way; ``missed``: nothing looked in
-    time. ``job_state`` and ``run_id`` (Dagster's) are those of its job.
+    ``overlapped``: the job of an earlier time, or a training of the model, was still under way;
+    ``missed``: nothing looked in time. ``job_state`` and ``run_id`` (Dagster's) are those of its
+    job.
     """
 
     schedule: str
@@ -86,10 +87,10 @@ class ScheduleRun:
 
 
 class UnderWayError(RuntimeError):
-    """The schedule's last job has not ended; ``job`` is its id."""
+    """What the schedule does is being done; ``job`` is the id of the job that does it."""
 
     def __init__(self, job: str) -> None:
-        super().__init__(f"job {job} of this schedule is still under way")
+        super().__init__(f"job {job} does this, and is still under way")
         self.job = job
 
 
@@ -153,10 +154,12 @@ def change(
     """Change it, and compute when it fires next from now; None where there is none.
 
     A time that was due and had not fired yet is given up: who edits a schedule means the future.
+    Where everything is as it should be already, nothing is changed.
     """
+    one_at_a_time(connection, schedule_id)
     before = get(connection, schedule_id)
-    if before is None:
-        return None
+    if before is None or changes.items() <= values(before).items():
+        return before
     new = {**values(before), **changes, "changed_at": now}
     # Not before what has fired already, should the clock have been set back since.
     fired = select(func.max(_R.due_at)).where(_R.schedule == schedule_id, ~_R.by_hand)
@@ -190,7 +193,7 @@ def run_by_hand(
 ) -> ScheduleRun:
     """Do now what the schedule does; UnderWayError while its last job has not ended."""
     one_at_a_time(connection, schedule.id)
-    busy = _under_way(connection, schedule.id)
+    busy = _under_way(connection, schedule)
     if busy is not None:
         raise UnderWayError(busy)
     return _start(connection, schedule, now, now, asked_by, by_hand=True)
@@ -219,19 +222,21 @@ def runs(
 def _fire(connection: Connection, schedule: Schedule, now: datetime) -> list[ScheduleRun]:
     first = schedule.next_at
     assert first is not None, "only what has a next time is due"
-    ours = [*_present(schedule.id), _S.next_at == first]
+    one_at_a_time(connection, schedule.id)
+    # As it was read: another one may have fired it, or somebody edited it.
+    ours = [*_present(schedule.id), _S.next_at == first, _S.changed_at == schedule.changed_at]
     try:
         last = newest_until(schedule.cron, schedule.timezone, first, now) or first
         following = next_after(schedule.cron, schedule.timezone, last)
     except CronError as error:
         # Of a zone that this machine does not know, say: the other schedules go on.
         stopped = update(schedules).where(*ours).values(next_at=None, paused=True)
-        connection.execute(stopped)
+        if connection.execute(stopped).rowcount != 1:
+            return []
         return [_told(connection, schedule, first, now, "missed", f"paused, since {error}")]
-    one_at_a_time(connection, schedule.id)
     moved = update(schedules).where(*ours).values(next_at=following)
     if connection.execute(moved).rowcount != 1:
-        return []  # another one fired it, or somebody edited it
+        return []
     found = []
     if last > first:
         detail = f"missed with all that follow until {_when(last)}"
@@ -240,9 +245,9 @@ def _fire(connection: Connection, schedule: Schedule, now: datetime) -> list[Sch
         if last > first:
             return found
         return [_told(connection, schedule, last, now, "missed", "nothing looked in time")]
-    busy = _under_way(connection, schedule.id)
+    busy = _under_way(connection, schedule)
     if busy is not None:
-        detail = f"job {busy} of an earlier time was still under way"
+        detail = f"job {busy} was still under way"
         return [*found, _told(connection, schedule, last, now, "overlapped", detail)]
     return [*found, _start(connection, schedule, last, now, f"schedule:{schedule.id}")]
 
@@ -288,11 +293,15 @@ def _told(
     return run
 
 
-def _under_way(connection: Connection, schedule_id: str) -> str | None:
+def _under_way(connection: Connection, schedule: Schedule) -> str | None:
+    """The job of an earlier time; of a training also any other that trains the model."""
+    if schedule.action == "train":
+        busy = jobs.under_way(connection, "train", schedule.model)
+        return None if busy is None else busy.id
     query = (
         select(_R.job)
         .join(jobs_table, jobs_table.c.id == _R.job)
-        .where(_R.schedule == schedule_id, jobs_table.c.state.in_(jobs.ACTIVE))
+        .where(_R.schedule == schedule.id, jobs_table.c.state.in_(jobs.ACTIVE))
         .limit(1)
     )
     found: str | None = connection.execute(query).scalar_one_or_none()

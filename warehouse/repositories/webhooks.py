@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
-from warehouse.database import utc_now
+from warehouse.database import one_at_a_time, utc_now
 from warehouse.events import EVENTS, TEST
 from warehouse.repositories.rows import record, values
 from warehouse.sealing import Seal
@@ -82,6 +82,7 @@ def create(
         )
     if not events:
         raise InvalidWebhookError("events", "name at least one event")
+    one_at_a_time(connection, f"webhooks of {owner}")
     count = select(func.count()).select_from(webhooks).where(_T.owner == owner)
     if connection.execute(count).scalar_one() >= MOST_OF_AN_OWNER:
         raise TooManyWebhooksError(
@@ -140,6 +141,7 @@ def rotate(
     connection: Connection, seal: Seal, webhook_id: str, now: datetime, grace: timedelta
 ) -> str:
     """Give a webhook a new secret and return it; the present one signs too for ``grace``."""
+    one_at_a_time(connection, webhook_id)
     webhook, secret = get(connection, webhook_id), _new_secret()
     change = {
         "secret": seal.seal(secret, webhook_id),
