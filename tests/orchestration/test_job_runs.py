@@ -131,7 +131,7 @@ def test_what_cannot_be_done_fails_the_job_in_words(dagster: Dagster) -> None:
     possible = dagster.ask("score")
     [request] = dagster.tick("score_jobs")
     assert "cannot be scored" in str(dagster.job(later).error)
-    assert "nobodys is not available" in str(dagster.job(elsewhere).error)
+    assert "nobodys was not available" in str(dagster.job(elsewhere).error)
     assert "cannot be scored" in str(dagster.job(early).error)
     assert dagster.run(request) != 0
     ended = dagster.job(possible)
