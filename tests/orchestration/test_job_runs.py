@@ -182,7 +182,7 @@ def test_a_job_whose_run_waits_for_its_turn_is_not_asked_for_again(
     waiting = dagster.instance.create_run_for_job(
         dagster.definitions.resolve_job_def(str(request.job_name)),
         tags=dict(request.tags),
-        status=dg.DagsterRunStatus.QUEUED,
+        status=dg.DagsterRunStatus.STARTING,
     )
     later = utc_now() + 2 * CLAIM
     monkeypatch.setattr("orchestration.intents.utc_now", lambda: later)
