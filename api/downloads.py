@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.logs import logger
-from api.problems import Problem
+from api.problems import Problem, store_unreachable
 from api.uploads import share
 from ml.jobs.join_request import GONE, Join
 
@@ -138,8 +138,7 @@ class Download:
 
 
 def _unreachable() -> Problem:
-    said = "The files of the results cannot be read now."
-    return Problem(503, "store_unreachable", said, headers={"Retry-After": "30"})
+    return store_unreachable("The files of the results cannot be read now.")
 
 
 class ResultsResponse(StreamingResponse):

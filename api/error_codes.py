@@ -18,10 +18,10 @@ CODES = {
     " in `Retry-After`.",
     "champion_broken": "The champion's files are those that were written, but it cannot be loaded;"
     " the log has the reason: roll back, or train again.",
-    "cursor_expired": "The day that the cursor walks through was scored again: read again from the"
-    " first page.",
     "champion_changed": "Somebody else decided on the champion at the same time: look at it, and"
     " ask again.",
+    "cursor_expired": "The day that the cursor walks through was scored again: read again from the"
+    " first page.",
     "feature_schema_mismatch": "The stored features are not those that the champion learned from:"
     " score the day again.",
     "file_quota": "The files that are kept for this owner would be too many bytes: `detail` says"

@@ -55,6 +55,11 @@ def answer(problem: Problem, request_id: str) -> Response:
     )
 
 
+def store_unreachable(said: str) -> Problem:
+    """The problem of a store that does not answer, or of a disk that is full."""
+    return Problem(503, "store_unreachable", said, headers={"Retry-After": "30"})
+
+
 def of_http(error: HTTPException) -> Problem:
     """What the framework refused: a path or a method that is not there, a body it cannot read."""
     if isinstance(error.__cause__, Problem):  # raised below, while it read the body

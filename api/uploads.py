@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.types import Receive
 
 from api.logs import logger
-from api.problems import Problem
+from api.problems import Problem, store_unreachable
 from api.threads import Threads
 from ml.jobs.files import Incoming
 from warehouse.job_files import INPUT, JobFiles
@@ -167,9 +167,4 @@ def _stored() -> Iterator[None]:
         yield
     except (StoreError, OSError) as error:
         LOG.error("upload_not_stored", error=str(error))
-        raise Problem(
-            503,
-            "store_unreachable",
-            "The file cannot be stored now.",
-            headers={"Retry-After": "30"},
-        ) from error
+        raise store_unreachable("The file cannot be stored now.") from error

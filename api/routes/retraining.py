@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api.auditing import asked_by, caller_of, note
 from api.dependencies import Services, services
 from api.idempotency import PARAMETER, Made, answered_before, once
-from api.problems import Problem, refused
+from api.problems import Problem, refused, store_unreachable
 from api.routes.jobs import shown
 from api.routes.service import spec_of
 from api.routing import SecuredRoute, add, needs
@@ -234,8 +234,7 @@ def _look_at(request: Request, spec: ModelSpec, version: str | None) -> str | No
     except OtherFormatError as error:
         raise Problem(409, "artifact_outdated", str(error)) from error
     except StoreError as error:
-        said = "The files of the version cannot be read now."
-        raise Problem(503, "store_unreachable", said, headers={"Retry-After": "30"}) from error
+        raise store_unreachable("The files of the version cannot be read now.") from error
     return version
 
 

@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ml.lifecycle.promotion import AlreadyChampionError
+from ml.lifecycle.promotion import AlreadyChampionError, ChampionChangedError
 from orchestration.commands.keys import actor, log
 from orchestration.commands.output import OUT, AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, Models, use_existing_home
 from warehouse.repositories.models import NothingToRollBackError, UnknownVersionError
 
-MENDABLE = (UnknownVersionError, NothingToRollBackError, AlreadyChampionError)
+MENDABLE = (
+    UnknownVersionError,
+    NothingToRollBackError,
+    AlreadyChampionError,
+    ChampionChangedError,
+)
 
 CHAMPION, WAITS = "champion", "waits for approval"
 

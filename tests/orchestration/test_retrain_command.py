@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from ml.jobs.retraining import ask_by_policy
+from ml.lifecycle import promotion
 from ml.lifecycle.retraining import Retraining, policy_of
 from ml.lifecycle.workspace import Workspace
+from ml.models import ModelSpec
 from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import audit, job_leases, jobs, models
@@ -259,6 +261,27 @@ def test_rolling_back_is_logged_with_the_version_that_serves_again(on_home: Runs
     assert (champion(), logged()[0][3]["version"]) == (None, None)
     shown = told(on_home, "models", "show", "churn")
     assert {one["by"] for one in shown["log"]} == {ME}
+
+
+def test_a_rollback_beside_another_decision_is_one_sentence_and_changes_nothing(
+    on_home: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = trained(60), trained(30), trained(0)
+    for version in (first, second):
+        on_home("models", "promote", "churn", version, "--reason", "better")
+    look = promotion.before
+
+    def and_then_another_promotes(workspace: Workspace, spec: ModelSpec) -> str | None:
+        found = look(workspace, spec)
+        with writing(workspace.engine) as connection:
+            models.promote(connection, spec.name, third, "better", "somebody else")
+        return found
+
+    monkeypatch.setattr(promotion, "before", and_then_another_promotes)
+    status, _, error = on_home("models", "rollback", "churn", "--reason", "worse")
+    said = "error: somebody else changed the champion of Churn meanwhile\n"
+    assert (status, error) == (1, said)
+    assert champion() == third
 
 
 def test_what_cannot_serve_is_not_promoted(on_home: Runs) -> None:

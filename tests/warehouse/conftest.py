@@ -82,7 +82,7 @@ def engine(
     templates: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Engine]:
-    """A migrated warehouse: a copy, since to migrate each takes ten times as long."""
+    """A migrated warehouse: a copy, since to migrate each takes far longer."""
     url = make_url(warehouse_url)
     if url.drivername == "sqlite":
         if "sqlite" not in templates:
