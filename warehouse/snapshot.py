@@ -10,8 +10,9 @@ each version and the day after its last one.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from warehouse import contract, duck
@@ -60,28 +61,22 @@ class Snapshot:
 
     def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as known at the end of ``day``: one a key, own-dated columns masked."""
-        declared = contract.table(table)
-        wanted = self._wanted(table, columns)
-        held = self.columns(table)
-        dated = {name: date for name, date in declared.own_dated.items() if date in held}
-        dates = {dated[name] for name in wanted if name in dated}
-        needed = [*wanted, *sorted(dates.difference(wanted))]
-        since, until = declared.version_columns
-        literal = f"DATE '{day.isoformat()}'"
-        shown = ", ".join(
-            f"CASE WHEN {duck.name(dated[name])} > {literal} THEN NULL"
-            f" ELSE {duck.name(name)} END AS {duck.name(name)}"
-            if name in dated
-            else duck.name(name)
-            for name in wanted
-        )
+        shown, needed = self._masked(table, day, columns)
         with duck.session() as connection:
-            versions = self.sql(table, connection, needed)
-            return connection.sql(
-                f"SELECT {shown} FROM ({versions}) WHERE {KNOWN_AT} <= {literal}"
-                f" AND ({since} IS NULL OR {since} <= {literal})"
-                f" AND ({until} IS NULL OR {literal} < {until})"
-            ).to_arrow_table()
+            versions = f"({self.sql(table, connection, needed)})"
+            return connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
+
+    @contextmanager
+    def for_days(self, days: Sequence[dt.date]) -> Iterator[Snapshot]:
+        """The same data version for :meth:`as_of` of several days: the lake is read once.
+
+        To be used in one thread, and not after the end.
+        """
+        if len(days) < 2:
+            yield self
+            return
+        with duck.session() as connection:
+            yield _Held(self.lake, self.id, self.versions, connection)
 
     def sql(
         self, table: str, connection: DuckDBPyConnection, columns: Sequence[str] | None = None
@@ -109,6 +104,25 @@ class Snapshot:
             f" ORDER BY {KNOWN_AT}, {duck.names(declared.key)}, {since} NULLS FIRST"
         )
 
+    def _masked(
+        self, table: str, day: dt.date, columns: Sequence[str] | None
+    ) -> tuple[str, list[str]]:
+        """The columns as SQL that hides what a later date dates, and those that this SQL reads."""
+        wanted, held = self._wanted(table, columns), self.columns(table)
+        dated = {
+            name: date
+            for name, date in contract.table(table).own_dated.items()
+            if name in wanted and date in held
+        }
+        shown = ", ".join(
+            f"CASE WHEN {duck.name(dated[name])} > {_day(day)} THEN NULL"
+            f" ELSE {duck.name(name)} END AS {duck.name(name)}"
+            if name in dated
+            else duck.name(name)
+            for name in wanted
+        )
+        return shown, [*wanted, *sorted(set(dated.values()).difference(wanted))]
+
     def _version(self, table: str) -> int:
         contract.table(table)
         if table not in self.versions:
@@ -128,6 +142,44 @@ class Snapshot:
                 f" it has: {', '.join(held)}"
             )
         return list(columns)
+
+
+@dataclass(frozen=True)
+class _Held(Snapshot):
+    """A snapshot whose row versions are kept in DuckDB once they were read."""
+
+    connection: DuckDBPyConnection
+    _columns: dict[str, list[str]] = field(default_factory=dict)
+    _tables: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def columns(self, table: str) -> list[str]:
+        if table not in self._columns:
+            self._columns[table] = super().columns(table)
+        return self._columns[table]
+
+    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
+        shown, needed = self._masked(table, day, columns)
+        versions = self._tables.get((table, *needed))
+        if versions is None:
+            versions = duck.name(f"held_{len(self._tables)}")
+            query = self.sql(table, self.connection, needed)
+            self.connection.execute(f"CREATE TEMP TABLE {versions} AS {query}")
+            self._tables[table, *needed] = versions
+        return self.connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
+
+
+def _as_known(table: str, versions: str, day: dt.date, shown: str) -> str:
+    """SQL of the rows that held at the end of ``day``, from what stands for their versions."""
+    since, until = contract.table(table).version_columns
+    return (
+        f"SELECT {shown} FROM {versions} WHERE {KNOWN_AT} <= {_day(day)}"
+        f" AND ({since} IS NULL OR {since} <= {_day(day)})"
+        f" AND ({until} IS NULL OR {_day(day)} < {until})"
+    )
+
+
+def _day(day: dt.date) -> str:
+    return f"DATE '{day.isoformat()}'"
 
 
 def _key(declared: Table) -> str:

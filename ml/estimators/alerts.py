@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml.estimators.times import times_of
+
 
 def alerts(
     scores: pd.DataFrame,
@@ -27,10 +29,10 @@ def alerts(
     ties = [name for name in ("subject_kind", "subject_id") if name in scores.columns]
     table = pd.DataFrame(
         {
-            "day": pd.to_datetime(scores[day]).dt.normalize().to_numpy(),
+            "day": times_of(scores[day]).dt.normalize().to_numpy(),
             "score": pd.to_numeric(scores[score]).to_numpy(dtype=np.float64),
             **{name: scores[name].astype(str).to_numpy() for name in ties},
-            "time": pd.to_datetime(scores[day]).to_numpy(),
+            "time": times_of(scores[day]).to_numpy(),
         }
     )
     table = table[table["score"] > least]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ml.estimators.times import times_of
+
 LINE_COLUMNS = ("line_id", "client_id", "service_id", "issued_on", "quantity", "unit_price")
 RATE_COLUMNS = ("service_id", "valid_from", "unit_price")
 WORK_COLUMNS = ("entry_id", "client_id", "service_id", "worked_on", "quantity")
@@ -32,7 +34,7 @@ def check_columns(frame: pd.DataFrame, needed: tuple[str, ...], what: str) -> No
 
 def days_of(column: pd.Series) -> np.ndarray:
     """Days since 1970, int32, shape (rows,)."""
-    return pd.to_datetime(column).to_numpy(dtype="datetime64[D]").astype(np.int32)
+    return times_of(column).to_numpy(dtype="datetime64[D]").astype(np.int32)
 
 
 def ids_of(column: pd.Series) -> pd.Series:
@@ -107,9 +109,9 @@ def plain_rates(rates: pd.DataFrame | None) -> pd.DataFrame | None:
         {
             "service_id": _texts(rates["service_id"]),
             "client_id": _optional_ids(rates, "client_id"),
-            "valid_from": pd.to_datetime(rates["valid_from"]).to_numpy(dtype="datetime64[s]"),
+            "valid_from": times_of(rates["valid_from"]).to_numpy(dtype="datetime64[s]"),
             "unit_price": pd.to_numeric(rates["unit_price"]).to_numpy(dtype=np.float64),
-            "valid_to": pd.to_datetime(valid_to).to_numpy(dtype="datetime64[s]"),
+            "valid_to": times_of(valid_to).to_numpy(dtype="datetime64[s]"),
         }
     )
 

@@ -19,6 +19,7 @@ from ml.estimators.series_past import (
     past_quantiles,
     row_median,
 )
+from ml.estimators.times import times_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +159,7 @@ def _read(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             f"the series lacks {lacking}; it needs observed_at and value, it has"
             f" {list(map(str, df.columns))}"
         )
-    times = pd.to_datetime(df["observed_at"]).to_numpy(dtype="datetime64[s]")
+    times = times_of(df["observed_at"]).to_numpy(dtype="datetime64[s]")
     return times, pd.to_numeric(df["value"]).to_numpy(dtype=np.float64, na_value=np.nan)
 
 

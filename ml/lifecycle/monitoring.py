@@ -48,7 +48,8 @@ def check_drift(
     method = workspace.method(spec)
     checked = {}
     for chunk in day_chunks(days):
-        inputs = method.inputs(data, chunk)
+        with data.for_days(chunk) as held:
+            inputs = method.inputs(held, chunk)
         for day in chunk:
             checked[day] = check(
                 reference,

@@ -56,7 +56,8 @@ def score(
     loaded: dict[str, Any] = {}
     done = []
     for chunk in day_chunks(days):
-        inputs = method.inputs(data, chunk)
+        with data.for_days(chunk) as held:
+            inputs = method.inputs(held, chunk)
         for day in chunk:
             artifact, origin = champions[day]
             if artifact.version not in loaded:

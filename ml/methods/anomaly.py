@@ -15,6 +15,7 @@ from ml.methods.anomaly_data import (
     DayFrames,
     anomaly_frames,
     judged_since,
+    line_rows_of,
     past_only,
     rolling_gaussian,
 )
@@ -26,7 +27,7 @@ from ml.methods.anomaly_fitted import (
     FittedAnomaly,
 )
 from ml.methods.anomaly_injection import corrected_lines, with_injected_anomalies
-from ml.methods.anomaly_rows import largest_deviations, line_rows, row_frames
+from ml.methods.anomaly_rows import largest_deviations, row_frames
 from ml.methods.method import Comparison, Frames, Judged, Method, Value
 from ml.refusals import NotEnoughDataError
 
@@ -143,9 +144,9 @@ class AnomalyMethod(Method):
                 "entity": [name for name, _ in groups],
                 "features": [
                     {
-                        "observed_at": rows["observed_at"]
-                        .dt.strftime("%Y-%m-%dT%H:%M:%S")
-                        .tolist(),
+                        "observed_at": np.datetime_as_string(
+                            rows["observed_at"].to_numpy(dtype="datetime64[s]")
+                        ).tolist(),
                         "value": rows["value"].tolist(),
                     }
                     for _, rows in groups
@@ -156,7 +157,7 @@ class AnomalyMethod(Method):
     def monitored(self, inputs: Frames) -> pd.DataFrame:
         """Deviations of the newest lines; where there are none, of each series from its mean."""
         if len(inputs["lines"]) or not len(inputs["series"]):
-            return line_rows(inputs["lines"]).tail(5000)[LINE_FEATURES].reset_index(drop=True)
+            return line_rows_of(inputs).tail(5000)[LINE_FEATURES].reset_index(drop=True)
         latest = inputs["series"].groupby("series_id").tail(90)
         level = latest.groupby("series_id")["value"].transform("mean")
         return pd.DataFrame({"relative_value": latest["value"] / level.where(level != 0)})
@@ -190,7 +191,7 @@ class AnomalyMethod(Method):
             part = part.iloc[past_only(rows["observed_at"]) :]
             parts.append(part[part["observed_at"] >= begin])
         lines = inputs["lines"]
-        built = row_frames(lines) if fitted.rows and len(lines) else {}
+        built = row_frames(lines, line_rows_of(inputs)) if fitted.rows and len(lines) else {}
         largest = largest_deviations(lines, built) if naive and built else {}
         for kind, rows in built.items():
             if kind in fitted.rows:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ml.methods.anomaly_rows import line_rows
 
 if TYPE_CHECKING:
     from ml.estimators.series_detector import SeriesDetector
@@ -29,6 +32,15 @@ SALE = ["line_id", "client_id", "service_id", "issued_on", "quantity", "unit_pri
 VERSION = ["known_at", "valid_from", "valid_to"]
 
 
+class KnownFrames(dict[str, pd.DataFrame]):
+    """A day's ``series`` and ``lines``; what deciding, storing and monitoring read is made once."""
+
+    @cached_property
+    def line_rows(self) -> pd.DataFrame:
+        """:func:`ml.methods.anomaly_rows.line_rows` of the lines, not to be changed."""
+        return line_rows(self["lines"])
+
+
 class DayFrames(Mapping[date, "Frames"]):
     """What decisions of these days read: ``series`` (series_id, observed_at, value), of each the
     latest ``SERIES_VALUES``, and ``lines`` (sales), both as known by the end of the day.
@@ -39,11 +51,11 @@ class DayFrames(Mapping[date, "Frames"]):
 
     def __init__(self, data: Snapshot, days: Sequence[date]) -> None:
         self._days = tuple(days)
-        self._last: tuple[date, Frames] | None = None
+        self._last: tuple[date, KnownFrames] | None = None
         first, last = min(days, default=date.max), max(days, default=date.min)
         self._lines, self._series = _sales(data, first, last), _series(data, first, last)
 
-    def __getitem__(self, day: date) -> Frames:
+    def __getitem__(self, day: date) -> KnownFrames:
         if day not in self._days:
             raise KeyError(f"{day} is none of the days whose inputs were asked for")
         if self._last is None or self._last[0] != day:
@@ -57,7 +69,7 @@ class DayFrames(Mapping[date, "Frames"]):
     def __len__(self) -> int:
         return len(self._days)
 
-    def _made(self, day: date) -> Frames:
+    def _made(self, day: date) -> KnownFrames:
         since = pd.Timestamp(day - timedelta(days=HISTORY_DAYS))
         lines = _known(self._lines[self._lines["observed_at"] >= since], day)
         series = _known(self._series, day)
@@ -65,12 +77,17 @@ class DayFrames(Mapping[date, "Frames"]):
         if len(lines):
             series = pd.concat([_revenue(lines), series], ignore_index=True)
             series = series.sort_values(["series_id", "observed_at"])
-        return {"series": series.reset_index(drop=True), "lines": lines.reset_index(drop=True)}
+        return KnownFrames(series=series.reset_index(drop=True), lines=lines.reset_index(drop=True))
 
 
-def anomaly_frames(data: Snapshot, day: date) -> Frames:
+def anomaly_frames(data: Snapshot, day: date) -> KnownFrames:
     """The :class:`DayFrames` of one day."""
     return DayFrames(data, [day])[day]
+
+
+def line_rows_of(inputs: Frames) -> pd.DataFrame:
+    """The :func:`~ml.methods.anomaly_rows.line_rows` of these inputs."""
+    return inputs.line_rows if isinstance(inputs, KnownFrames) else line_rows(inputs["lines"])
 
 
 def past_only(times: pd.Series) -> int:

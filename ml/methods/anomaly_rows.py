@@ -39,9 +39,9 @@ class Surprise:
     spread: pd.Series
 
 
-def row_frames(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """:func:`line_rows` and :func:`client_rows` by kind."""
-    rows = line_rows(lines)
+def row_frames(lines: pd.DataFrame, rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+    """:func:`line_rows` (``rows``, if at hand) and :func:`client_rows` by kind."""
+    rows = line_rows(lines) if rows is None else rows
     return {"line": rows, "client": client_rows(lines, rows)}
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from ml.estimators.folds import TooFewRowsError
 from ml.methods.calendar import month_ends
 from ml.methods.client_data import client_frame, first_event, sample_share
-from ml.methods.frames import by_day
+from ml.methods.frames import by_day, plain_records
 from ml.methods.method import Frames, Judged, Method
 from ml.refusals import NotEnoughDataError
 from ml.settings import parse_reasons
@@ -141,11 +141,12 @@ class ClientMethod(Method):
         return Judged(judged, "stored decisions") if len(judged) else None
 
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        features = inputs[FEATURES].drop(columns=["as_of"])
-        records = features.drop(columns=["client_id"]).astype(object)
-        records = records.where(records.notna(), None)
+        features = inputs[FEATURES]
         return pd.DataFrame(
-            {"entity": features["client_id"], "features": records.to_dict(orient="records")}
+            {
+                "entity": features["client_id"],
+                "features": plain_records(features.drop(columns=KEYS)),
+            }
         )
 
     def monitored(self, inputs: Frames) -> pd.DataFrame:

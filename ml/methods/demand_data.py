@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from ml.estimators.times import times_of
 from ml.methods.lines import sold_lines
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _weekly(rows: pd.DataFrame, day: str, as_of: date) -> pd.DataFrame:
 
 def own_frequency(rows: pd.DataFrame) -> DemandPanel:
     """Series of columns series_id, observed_at and value on the nearest regular grid."""
-    days = pd.to_datetime(rows["observed_at"]).dt.normalize()
+    days = times_of(rows["observed_at"]).dt.normalize()
     daily = rows.assign(ds=days).groupby(["series_id", "ds"])["value"].mean().reset_index()
     gaps = daily.groupby("series_id")["ds"].diff().dt.days
     typical = float(gaps.median())

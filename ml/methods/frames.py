@@ -15,6 +15,16 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts of Python's own values by column name, missing ones None: ready for JSON."""
+    columns = []
+    for name in frame.columns:
+        values = frame[name].to_numpy(dtype=object, copy=True)
+        values[frame[name].isna().to_numpy()] = None
+        columns.append(values.tolist())
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def by_day(frame: pd.DataFrame) -> Iterator[tuple[date, pd.DataFrame]]:
     """The rows of each ``as_of``, oldest day first."""
     groups: Any = frame.groupby("as_of", sort=True)

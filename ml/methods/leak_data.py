@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ml.estimators.times import times_of
+
 if TYPE_CHECKING:
     from warehouse.snapshot import Snapshot
 
@@ -71,7 +73,7 @@ def with_injected_errors(
     """
     copy = lines.copy()
     rng = np.random.default_rng(seed)
-    copy["issued_on"] = pd.to_datetime(copy["issued_on"])
+    copy["issued_on"] = times_of(copy["issued_on"])
     last, recent = copy["issued_on"].max(), copy["issued_on"] >= pd.Timestamp(since)
     sales = np.flatnonzero(recent & (copy["quantity"] > 0) & (copy["unit_price"] > 0))
     rng.shuffle(sales)

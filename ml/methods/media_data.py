@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ml.estimators.times import times_of
 from ml.refusals import NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _series(data: Snapshot, as_of: date) -> pd.DataFrame:
     if "series" not in data.tables:
         return pd.DataFrame()
     long = data.as_of("series", as_of, ["series_id", "observed_at", "value"]).to_pandas()
-    long["observed_at"] = pd.to_datetime(long["observed_at"]).dt.normalize()
+    long["observed_at"] = times_of(long["observed_at"]).dt.normalize()
     return long.pivot_table(index="observed_at", columns="series_id", values="value")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.methods.frames import records
+from ml.methods.frames import plain_records, records
 from ml.methods.method import (
     Comparison,
     Frames,
@@ -104,12 +104,11 @@ class PricingMethod(Method):
         )
 
     def online(self, inputs: Frames, decisions: pd.DataFrame) -> pd.DataFrame:
-        prices = inputs["prices"].astype(object)
-        prices = prices.where(prices.notna(), None)
+        prices = plain_records(inputs["prices"])
         return pd.DataFrame(
             {
-                "entity": [entity(row["service_id"], row["segment"]) for row in records(prices)],
-                "features": records(prices),
+                "entity": [entity(row["service_id"], row["segment"]) for row in prices],
+                "features": prices,
             }
         )
 

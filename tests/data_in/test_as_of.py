@@ -86,12 +86,18 @@ def test_any_sequence_of_exports_reads_as_it_was_known_on_every_day(
         home.ingest(seen)
     snapshot = home.snapshot()
     last = history[-1][0]
-    for day in [START - 15 * DAY, START - DAY, *(seen for seen, _ in history), last + 15 * DAY]:
-        found = {
-            row.pop("invoice_id"): {k: v for k, v in row.items() if k != "client_id"}
-            for row in snapshot.as_of("invoices", day).to_pylist()
-        }
-        assert found == known(history, day), day
+    days = [START - 15 * DAY, START - DAY, *(seen for seen, _ in history), last + 15 * DAY]
+    with snapshot.for_days(days) as held:
+        for day in days:
+            rows = snapshot.as_of("invoices", day)
+            found = {
+                row.pop("invoice_id"): {k: v for k, v in row.items() if k != "client_id"}
+                for row in rows.to_pylist()
+            }
+            assert found == known(history, day), day
+            assert held.as_of("invoices", day).equals(rows), day
+            some = ["paid_on", "invoice_id"]
+            assert held.as_of("invoices", day, some).equals(rows.select(some)), day
 
 
 @settings(
