@@ -2,7 +2,9 @@
 
 Every engine reads the same Parquet file of invoice lines in a process of its own and gives the same
 frame: same rows, and column totals equal to 1e-9, which is checked. Times are from file to frame,
-without imports. Then the engine alone on a tenth and three tenths of the lines.
+without imports. Ours is the mean of a turn before each other engine and one after the last, since
+it takes seconds where they take minutes. Then the engine alone on a tenth and three tenths of the
+lines.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks.feature_engines import LAST, duckdb_loop, ours, pandas_loop, polars_loop
@@ -104,11 +107,16 @@ def run(rows: int, clients: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lines.parquet"
         write_lines(path, rows, clients)
-        ours, *result = isolated(measure, "sevenfold", path)
-        for engine, goal in GOALS.items():
-            theirs, *other = isolated(measure, engine, path)
+        turn, *result = isolated(measure, "sevenfold", path)
+        turns, others = [turn], dict[str, Cost]()
+        for engine in GOALS:
+            others[engine], *other = isolated(measure, engine, path)
             require_same(engine, tuple(result), tuple(other))
-            what = f"24 snapshots of features, {size}"
+            turns.append(isolated(measure, "sevenfold", path)[0])
+        ours = _mean(turns)
+        for engine, goal in GOALS.items():
+            theirs = others[engine]
+            what = f"24 snapshots of features, {size}, mean of {len(turns)}"
             yield Row(
                 what, f"{engine} ({theirs.peak_mb:,.0f} MB)", ours, theirs, goal, PEAK_GOAL_MB
             )
@@ -122,6 +130,15 @@ def run(rows: int, clients: int) -> Iterator[Row]:
             base = (f"{smallest[0]:,} lines", smallest[1]) if smallest else ("", None)
             yield Row(f"growth: {part:,} lines", base[0], cost, base[1], None, PEAK_GOAL_MB)
             smallest = smallest or (part, cost)
+
+
+def _mean(turns: list[Cost]) -> Cost:
+    """Mean times and the highest peak."""
+    return Cost(
+        fmean(turn.seconds for turn in turns),
+        fmean(turn.cpu or 0.0 for turn in turns),
+        max(turn.peak_mb or 0.0 for turn in turns),
+    )
 
 
 BENCHMARK = Benchmark(

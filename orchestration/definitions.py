@@ -17,7 +17,14 @@ from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec, default_registry
 from orchestration.executor import watched
 from orchestration.housekeeping import housekeeping_job, housekeeping_schedule
-from orchestration.jobs import JobDefinition, bulk_job, daily_job, ingest_job, training_job
+from orchestration.jobs import (
+    JobDefinition,
+    bulk_job,
+    daily_job,
+    features_job,
+    ingest_job,
+    training_job,
+)
 from orchestration.partitions import daily_partitions
 from orchestration.resources import resources
 from orchestration.schedules import build_schedules
@@ -43,7 +50,7 @@ def build_definitions(
         assets += build_scores(spec, partitions)
         assets += build_drift(spec, partitions)
         assets += build_performance(spec, partitions)
-    jobs: list[JobDefinition] = [ingest_job(), bulk_job(), housekeeping_job()]
+    jobs: list[JobDefinition] = [ingest_job(), features_job(), bulk_job(), housekeeping_job()]
     for spec in specs:
         jobs += [training_job(spec), daily_job(spec)]
     return dg.Definitions(

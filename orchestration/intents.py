@@ -22,7 +22,7 @@ from orchestration.job_runs import ATTEMPT, BULK, JOB, request_run
 from orchestration.jobs import JobDefinition, daily_job_name, training_job_name
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import reach
-from warehouse.repositories import job_leases, schedules
+from warehouse.repositories import job_leases, schedule_runs
 from warehouse.repositories.jobs import Job
 
 CLAIM = timedelta(minutes=10)
@@ -185,7 +185,7 @@ def _schedule_sensor() -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, workspace: WorkspaceResource
     ) -> dg.SkipReason:
         with writing(workspace.open().engine) as connection:
-            fired = schedules.fire_due(connection, utc_now())
+            fired = schedule_runs.fire_due(connection, utc_now())
         reach("schedules-fired")
         said = [f"{run.schedule} due at {run.due_at:%F %R}Z {run.outcome}" for run in fired]
         return dg.SkipReason("; ".join(said) or "No schedule is due.")

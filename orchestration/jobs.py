@@ -1,4 +1,4 @@
-"""The jobs: ingestion, and for each model its training and its day."""
+"""The jobs: ingestion, client features, and for each model its training and its day."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TypeAlias
 import dagster as dg
 
 from assets.bulk import answer_file
+from assets.features import FEATURES
 from assets.ingest import RAW
 from ml.models import ModelSpec
 from orchestration.job_runs import BULK
 
 JobDefinition: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
 INGEST = "ingest_source"
+CLIENT_FEATURES = "client_features"
 
 
 def training_job_name(spec: ModelSpec) -> str:
@@ -29,6 +31,16 @@ def ingest_job() -> dg.UnresolvedAssetJobDefinition:
         INGEST,
         selection=dg.AssetSelection.groups(RAW),
         description="Read the source into the lake and judge its quality.",
+    )
+
+
+def features_job() -> dg.UnresolvedAssetJobDefinition:
+    """A day of client features."""
+    return dg.define_asset_job(
+        CLIENT_FEATURES,
+        selection=dg.AssetSelection.groups(FEATURES),
+        description="Store a day of client features in the lake, for analysts and other tools."
+        " Nothing here reads them.",
     )
 
 

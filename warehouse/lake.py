@@ -7,6 +7,7 @@ replaced a partition at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,10 @@ class Lake:
             predicate=f"{duck.name(column)} = {duck.text(value)}" if exists else None,
         )
         return self._head(table)
+
+    def delete_before(self, table: str, column: str, day: date) -> None:
+        """Remove the rows with ``column < day``; older versions still hold them."""
+        self._open(table, None).delete(f"{duck.name(column)} < {duck.text(day.isoformat())}")
 
     def restore(self, table: str, version: int) -> int:
         """Bring the head back to what it held at ``version``; returns the head's version.

@@ -18,8 +18,9 @@ from api.schemas.schedules import ASKED, Schedule, ScheduleRun, ScheduleRuns, Sc
 from ml.jobs import scheduling
 from ml.jobs.scheduling import ScheduleError, SchedulePatch, ScheduleRequest
 from warehouse.database import reading, utc_now, writing
+from warehouse.repositories import schedule_runs
 from warehouse.repositories import schedules as repository
-from warehouse.repositories.schedules import UnderWayError
+from warehouse.repositories.schedule_runs import UnderWayError
 
 PATH = "/api/schedules"
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -158,7 +159,7 @@ def list_runs(
         after = (cursors.instant(due_at), bool(by_hand))
     with reading(services(request).workspace.engine) as connection:
         _there(connection, schedule_id)
-        found = repository.runs(connection, schedule_id, limit + 1, after)
+        found = schedule_runs.page(connection, schedule_id, limit + 1, after)
     more, found = len(found) > limit, found[:limit]
     last = found[-1] if more else None
     return ScheduleRuns(
@@ -174,7 +175,7 @@ async def run_now(request: Request, schedule_id: str) -> Response:
     def make(connection: Connection) -> Made:
         schedule = _there(connection, schedule_id)
         try:
-            run = repository.run_by_hand(connection, schedule, asked_by(request), utc_now())
+            run = schedule_runs.run_by_hand(connection, schedule, asked_by(request), utc_now())
         except UnderWayError as busy:
             said = f"{busy}: wait for it, or cancel it."
             raise Problem(409, "schedule_under_way", said) from busy
@@ -200,5 +201,5 @@ def _shown(schedule: repository.Schedule) -> Schedule:
     return Schedule(**{name: getattr(schedule, name) for name in Schedule.model_fields})
 
 
-def _run(run: repository.ScheduleRun) -> ScheduleRun:
+def _run(run: schedule_runs.ScheduleRun) -> ScheduleRun:
     return ScheduleRun(**{name: getattr(run, name) for name in ScheduleRun.model_fields})

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from warehouse.repositories.schedules import Action, Missed, Outcome
+from warehouse.repositories.schedule_runs import Outcome
+from warehouse.repositories.schedules import Action, Missed
 
 ASKED: dict[str, Any] = {
     "model": "churn",

@@ -168,23 +168,34 @@ class EventBlock:
         """A value counts in a window if the last day of its (entity, value) pair lies inside."""
         key = f"code:{distinct.column}"
         steady, late = (_filtered(rows, distinct.where) for rows in (self.steady, self.late))
-        pairs = np.concatenate(
-            [rows[key].astype(np.int64) * self.size + rows["entity"] for rows in (steady, late)]
+        values = 1 + max(int(rows[key].max(initial=-1)) for rows in (steady, late))
+        # Row 0 of the grid is of rows without a value, which count for nothing.
+        cells = np.concatenate(
+            [
+                (rows[key] + 1).astype(np.int64) * self.size + rows["entity"]
+                for rows in (steady, late)
+            ]
         )
-        group, labels = pd.factorize(pairs)
-        owner = labels % self.size
-        counted = labels >= 0
-        last = self._last_days(steady, group[: len(steady["day"])], len(labels))
-        late_group = group[len(steady["day"]) :]
+        grid = (values + 1) * self.size
+        owner: Ints | None = None
+        if grid > len(cells):  # most pairs never occur: only those that do get a place
+            cells, pairs = pd.factorize(cells)
+            owner = np.where(pairs < self.size, self.size, pairs % self.size)
+            grid = len(pairs)
+        last = self._last_days(steady, cells[: len(steady["day"])], grid)
+        late_cells = cells[len(steady["day"]) :]
         for index, seen in enumerate(self._seen_of(distinct.where)):
-            np.maximum.at(last[index], late_group[seen], late["day"][seen])
+            np.maximum.at(last[index], late_cells[seen], late["day"][seen])
         answers: dict[Request, Ints] = {}
         for request in requests:
             found = np.empty((len(self.dates), self.size), np.int64)
             for index, date in enumerate(self.dates):
                 oldest = ALWAYS if request.days is None else date - np.int32(request.days)
-                inside = counted & (last[index] > oldest)
-                found[index] = np.bincount(owner[inside], minlength=self.size)
+                inside = last[index] > oldest
+                if owner is None:
+                    found[index] = np.count_nonzero(inside.reshape(-1, self.size)[1:], axis=0)
+                else:
+                    found[index] = np.bincount(owner[inside], minlength=self.size + 1)[:-1]
             answers[request] = found
         return answers
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ml.jobs.expiry import expire_files, forget_jobs
+from ml.lifecycle import feature_store
 from ml.lifecycle.workspace import Workspace
 from warehouse.contract import TABLES
 from warehouse.database import reading, utc_now, writing
@@ -28,7 +29,8 @@ class Purged:
 
 
 def purge(workspace: Workspace) -> Purged:
-    """Remove scores older than the retention, files of old jobs, and all versions but those named.
+    """Remove scores and stored features older than the retention, files of old jobs, and all
+    versions but those named.
 
     A version of a table is still named by a stored score, by a model, or as the newest snapshot.
     Waits for an ingestion that is under way.
@@ -64,4 +66,7 @@ def _purge(workspace: Workspace, expired: int) -> Purged:
         keep = {v.table_versions[table] for v in kept if table in v.table_versions}
         name = raw(table) if table in TABLES else table  # the quarantine is no raw table
         files += len(workspace.lake.vacuum(name, keep))
+    if workspace.lake.version(feature_store.TABLE) is not None:
+        workspace.lake.delete_before(feature_store.TABLE, "as_of", before)
+        files += len(workspace.lake.vacuum(feature_store.TABLE, ()))
     return Purged(removed, files, expired)

@@ -13,12 +13,14 @@ from orchestration.commands.keys import actor, log
 from orchestration.commands.output import AsJson, note, print_json, show
 from orchestration.commands.pipeline import Home, use_existing_home
 from warehouse.cron import zone_of
-from warehouse.repositories.schedules import Action, Missed, UnderWayError
+from warehouse.repositories.schedule_runs import UnderWayError
+from warehouse.repositories.schedules import Action, Missed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from warehouse.repositories.schedules import Schedule, ScheduleRun
+    from warehouse.repositories.schedule_runs import ScheduleRun
+    from warehouse.repositories.schedules import Schedule
 
 
 class UnknownScheduleError(LookupError):
@@ -130,11 +132,11 @@ def show_schedule(
     use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import reading
-    from warehouse.repositories import schedules as repository
+    from warehouse.repositories import schedule_runs
 
     with reading(Workspace.current().engine) as connection:
         found = _there(connection, schedule_id)
-        runs = repository.runs(connection, schedule_id, top)
+        runs = schedule_runs.page(connection, schedule_id, top)
     rows = [_run_row(found, run) for run in runs]
     if as_json:
         print_json({**_row(found), "runs": rows})
@@ -221,11 +223,11 @@ def run_now(schedule_id: ScheduleId, home: Home = None, as_json: AsJson = False)
     use_existing_home(home)
     from ml.lifecycle.workspace import Workspace
     from warehouse.database import utc_now, writing
-    from warehouse.repositories import schedules as repository
+    from warehouse.repositories import schedule_runs
 
     with writing(Workspace.current().engine) as connection:
         schedule = _there(connection, schedule_id)
-        run = repository.run_by_hand(connection, schedule, actor(), utc_now())
+        run = schedule_runs.run_by_hand(connection, schedule, actor(), utc_now())
         log(connection, "schedule.run", schedule_id, {"job": run.job})
     if as_json:
         print_json(_run_row(schedule, run))

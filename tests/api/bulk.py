@@ -21,7 +21,7 @@ from tests.api.conftest import KeyMaker, bearing
 from tests.http_server import serving
 from warehouse.database import reading, utc_now, writing
 from warehouse.job_files import DRAFT, INPUT
-from warehouse.repositories import job_expiry, job_leases
+from warehouse.repositories import job_expiry, job_leases, jobs
 from warehouse.repositories.jobs import Job
 
 ROUTE = "/api/repeat-orders/bulk"
@@ -74,6 +74,27 @@ def left(workspace: Workspace) -> set[str]:
 def owned(client: httpx.Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/api/jobs").json()["items"]
     return found
+
+
+def sent(client: httpx.Client, content: bytes = ROWS) -> str:
+    answer = client.post(ROUTE, content=content, headers=CSV)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def found(workspace: Workspace, job_id: str) -> Job:
+    with reading(workspace.engine) as connection:
+        job = jobs.get(connection, job_id)
+    assert job is not None
+    return job
+
+
+def started(workspace: Workspace, job_id: str) -> Job:
+    """A job whose run has begun."""
+    with writing(workspace.engine) as connection:
+        job_leases.claim(connection, "bulk", utc_now(), LEASE, limit=1000)
+        attempt = found(workspace, job_id).attempt or 1
+        return job_leases.start(connection, job_id, attempt, "run-9", utc_now(), LEASE)
 
 
 def run(workspace: Workspace, job_id: str) -> Job:

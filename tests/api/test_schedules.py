@@ -12,7 +12,7 @@ from ml.lifecycle.workspace import Workspace
 from tests.api.conftest import KeyMaker, bearing
 from tests.api.test_decisions import problem
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, jobs, schedules
+from warehouse.repositories import audit, jobs, schedule_runs
 
 MAKE, PATH = "/api/admin/schedule", "/api/schedules"
 ASKED: dict[str, Any] = {
@@ -127,7 +127,7 @@ def test_its_runs_say_what_became_of_each_time(
     )
     due = datetime.fromisoformat(made["next_at"])
     with writing(workspace.engine) as connection:
-        fired = schedules.fire_due(connection, due + timedelta(seconds=7))
+        fired = schedule_runs.fire_due(connection, due + timedelta(seconds=7))
     assert [run.outcome for run in fired if run.schedule == made["id"]] == ["overlapped"]
     pages = []
     query: dict[str, Any] = {"limit": 1}

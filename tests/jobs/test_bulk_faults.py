@@ -24,7 +24,7 @@ from tests.http_server import serving
 from tests.jobs.test_bulk import Send, known, outcomes, send, workspace
 from warehouse.database import reading, utc_now, writing
 from warehouse.faults import VARIABLE
-from warehouse.repositories import job_leases, jobs, keys, schedules
+from warehouse.repositories import job_leases, jobs, keys, schedule_runs, schedules
 
 __all__ = ["send", "workspace"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,7 +173,7 @@ def test_a_sensor_killed_after_it_fired_schedules_has_fired_each_once(
         )
     killed_at("schedules-fired", workspace)
     with writing(workspace.engine) as c:
-        assert schedules.fire_due(c, utc_now()) == []
-        [run] = schedules.runs(c, schedule.id, 10)
+        assert schedule_runs.fire_due(c, utc_now()) == []
+        [run] = schedule_runs.page(c, schedule.id, 10)
         [job] = job_leases.claim(c, "score", utc_now(), LEASE)
     assert (run.outcome, run.job, job.state) == ("started", job.id, "queued")

@@ -15,7 +15,7 @@ from ml.lifecycle.workspace import Workspace
 from tests.jobs.test_bulk import Send, send, workspace
 from tests.models.eighth import EIGHTH
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import job_expiry, jobs, schedules
+from warehouse.repositories import job_expiry, jobs, schedule_runs, schedules
 
 __all__ = ["send", "workspace"]
 WEEK = timedelta(days=7)
@@ -120,7 +120,7 @@ def test_old_jobs_and_firings_are_forgotten_after_the_retention(
             created_by="key:1",
             now=utc_now(),
         )
-        by_hand = schedules.run_by_hand(c, asked, "key:1", utc_now())
+        by_hand = schedule_runs.run_by_hand(c, asked, "key:1", utc_now())
         assert by_hand.job is not None
         jobs.cancel(c, by_hand.job, utc_now())
     year = timedelta(days=workspace.settings.retention_days, minutes=5)
@@ -135,5 +135,5 @@ def test_old_jobs_and_firings_are_forgotten_after_the_retention(
         assert jobs.get(c, ended.id) is None
         assert jobs.get(c, by_hand.job) is None
         assert jobs.chunks(c, ended.id) == jobs.errors(c, ended.id) == []
-        assert schedules.runs(c, asked.id, 10) == []
+        assert schedule_runs.page(c, asked.id, 10) == []
     assert state(workspace, waits.id) == "queued"

@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from ml.lifecycle.feature_store import store_client_features
+from ml.lifecycle.feature_store import TABLE
 from ml.lifecycle.training import promote_if_passed, train
 from ml.models import Registry
 from orchestration.definitions import build_definitions
-from orchestration.jobs import daily_job_name
+from orchestration.jobs import CLIENT_FEATURES, daily_job_name
 from tests.lifecycle.conftest import Life
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST
@@ -51,7 +51,19 @@ def test_a_backfill_of_days_is_one_run_that_tells_of_each_day(life: Life) -> Non
         assert f"on {key}" in told["scores", key]["plot"].value
 
 
-def test_stored_features_say_their_rows_day_by_day(life: Life) -> None:
-    stored = store_client_features(life.ingested(), DAYS)
-    assert list(stored.rows) == DAYS
-    assert set(stored.rows.values()) == {40}
+def test_the_job_of_client_features_stores_each_day_in_the_lake(life: Life) -> None:
+    workspace = life.ingested(registry=Registry([EIGHTH]))
+    definitions = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", workspace)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def(CLIENT_FEATURES)
+        result = job.execute_in_process(instance=instance, tags=RANGE)
+    told = {
+        made.partition: made.metadata["dagster/partition_row_count"].value
+        for event in result.get_asset_materialization_events()
+        for made in [event.step_materialization_data.materialization]
+    }
+    assert told == {day.isoformat(): 40 for day in DAYS}
+    head = workspace.lake.version(TABLE)
+    assert head is not None
+    stored = workspace.lake.read(TABLE, head)["as_of"].value_counts().to_pylist()
+    assert {one["values"]: one["counts"] for one in stored} == dict.fromkeys(DAYS, 40)

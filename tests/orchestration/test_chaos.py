@@ -13,7 +13,7 @@ from tests.orchestration.site import ROWS, Site, outcomes, send_file, site, unti
 from tests.small_firm import LAST
 from warehouse.cron import firings
 from warehouse.database import reading, utc_now
-from warehouse.repositories import models, schedules, scores
+from warehouse.repositories import models, schedule_runs, scores
 from warehouse.repositories.jobs import FINAL
 
 __all__ = ["site"]
@@ -88,7 +88,7 @@ def test_whatever_is_killed_every_job_ends_and_nothing_is_lost_doubled_or_half_d
         assert job.state == "completed", (job.kind, job.error)
 
     with reading(site.workspace.engine) as connection:
-        runs = schedules.runs(connection, schedule, 1000)
+        runs = schedule_runs.page(connection, schedule, 1000)
         log = models.log(connection, EIGHTH.name)
         versions = {one.version for one in models.versions(connection, EIGHTH.name)}
         day = scores.newest_day(connection, EIGHTH.name)

@@ -98,6 +98,15 @@ def test_the_daily_schedule_scores_yesterday_in_the_firms_time_zone(
     assert request.run_key == "churn:scores:2025-03-29"
 
 
+def test_client_features_are_stored_daily_once_somebody_starts_it(
+    definitions: dg.Definitions,
+) -> None:
+    schedule = definitions.resolve_schedule_def("daily_client_features")
+    assert schedule.job_name == "client_features"
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert definitions.resolve_job_def("client_features").partitions_def is not None
+
+
 def test_training_runs_weekly_and_ingestion_daily(definitions: dg.Definitions) -> None:
     assert definitions.resolve_schedule_def("daily_ingest").cron_schedule == "0 5 * * *"
     for spec in SPECS:

@@ -13,7 +13,7 @@ import pytest
 from ml.lifecycle.workspace import Workspace
 from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, jobs, schedules
+from warehouse.repositories import audit, jobs, schedule_runs, schedules
 from warehouse.repositories.schedules import Schedule
 
 ME = f"cli:{getpass.getuser()}"
@@ -109,7 +109,7 @@ def test_a_schedule_shows_what_became_of_its_times(on_home: Runs) -> None:
     due_at = stored(made["id"]).next_at
     assert due_at is not None
     with writing(Workspace.current().engine) as connection:
-        [fired] = schedules.fire_due(connection, due_at + timedelta(seconds=20))
+        [fired] = schedule_runs.fire_due(connection, due_at + timedelta(seconds=20))
 
     shown = told(on_home, "schedules", "show", made["id"])
     assert shown["next_at"] > made["next_at"]

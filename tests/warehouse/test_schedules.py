@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, update
 
 from warehouse.control_tables import schedules as schedules_table
 from warehouse.database import reading, writing
-from warehouse.repositories import job_leases, jobs, schedules
-from warehouse.repositories.schedules import MISSED_AFTER, Schedule, ScheduleRun, UnderWayError
+from warehouse.repositories import job_leases, jobs, schedule_runs, schedules
+from warehouse.repositories.schedule_runs import MISSED_AFTER, ScheduleRun, UnderWayError
+from warehouse.repositories.schedules import Schedule
 
 T = TypeVar("T")
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -51,11 +52,11 @@ class Desk:
         return made
 
     def fire(self, now: datetime) -> list[ScheduleRun]:
-        return self(schedules.fire_due, now)
+        return self(schedule_runs.fire_due, now)
 
     def runs(self, schedule: Schedule) -> list[ScheduleRun]:
         with reading(self.engine) as connection:
-            return schedules.runs(connection, schedule.id, 10_000)[::-1]
+            return schedule_runs.page(connection, schedule.id, 10_000)[::-1]
 
     def finish(self) -> None:
         """End every job that waits, as their runs would."""
@@ -170,9 +171,9 @@ def test_while_its_last_job_is_under_way_it_starts_no_other(desk: Desk) -> None:
     assert (second.outcome, second.job) == ("overlapped", None)
     assert str(first.job) in str(second.detail)
     with pytest.raises(UnderWayError, match=str(first.job)):
-        desk(schedules.run_by_hand, schedule, "ann", START + 2 * HOUR)
+        desk(schedule_runs.run_by_hand, schedule, "ann", START + 2 * HOUR)
     desk.finish()
-    by_hand = desk(schedules.run_by_hand, schedule, "ann", START + 2 * HOUR)
+    by_hand = desk(schedule_runs.run_by_hand, schedule, "ann", START + 2 * HOUR)
     desk.finish()
     [third] = desk.fire(START + 3 * HOUR)
     assert (by_hand.by_hand, third.outcome) == (True, "started")
@@ -223,7 +224,7 @@ def test_an_edit_waits_for_a_firing_that_is_not_committed_and_repeats_it_not(des
     before, due = START + HOUR - timedelta(seconds=1), START + HOUR
     with ThreadPoolExecutor(1) as pool:
         with writing(desk.engine) as connection:
-            schedules.fire_due(connection, due)
+            schedule_runs.fire_due(connection, due)
             edit = pool.submit(desk, schedules.change, schedule.id, {"name": "other"}, before)
             with pytest.raises(TimeoutError):
                 edit.result(0.3)
@@ -239,9 +240,9 @@ def test_a_training_that_somebody_asked_for_leaves_a_schedule_nothing_to_do(desk
     assert (run.outcome, run.job) == ("overlapped", None)
     assert asked.id in str(run.detail)
     with pytest.raises(UnderWayError, match=asked.id):
-        desk(schedules.run_by_hand, schedule, "key:1", START + HOUR)
+        desk(schedule_runs.run_by_hand, schedule, "key:1", START + HOUR)
     other = desk.make(action="train", model="demand")
-    assert desk(schedules.run_by_hand, other, "key:1", START + HOUR).outcome == "started"
+    assert desk(schedule_runs.run_by_hand, other, "key:1", START + HOUR).outcome == "started"
 
 
 def test_a_deleted_schedule_fires_no_more_and_keeps_its_history(desk: Desk) -> None:
@@ -288,7 +289,7 @@ def test_two_that_start_it_by_hand_at_once_start_it_once(desk: Desk) -> None:
 
     def start(number: int) -> bool:
         try:
-            desk(schedules.run_by_hand, schedule, "ann", START + timedelta(seconds=number))
+            desk(schedule_runs.run_by_hand, schedule, "ann", START + timedelta(seconds=number))
         except UnderWayError:
             return False
         return True
