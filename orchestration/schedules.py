@@ -30,7 +30,7 @@ def build_schedules(specs: Sequence[ModelSpec], timezone: str) -> list[dg.Schedu
     def daily_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(run_key=f"ingest:{context.scheduled_execution_time:%Y-%m-%d}")
 
-    def yesterday(
+    def of_yesterday(
         name: str, job: str, key: str, description: str, status: dg.DefaultScheduleStatus
     ) -> dg.ScheduleDefinition:
         @dg.schedule(
@@ -48,7 +48,7 @@ def build_schedules(specs: Sequence[ModelSpec], timezone: str) -> list[dg.Schedu
         return daily
 
     def scoring(spec: ModelSpec) -> dg.ScheduleDefinition:
-        return yesterday(
+        return of_yesterday(
             f"{spec.name}_daily_scores",
             daily_job_name(spec),
             f"{spec.name}:scores",
@@ -56,7 +56,7 @@ def build_schedules(specs: Sequence[ModelSpec], timezone: str) -> list[dg.Schedu
             dg.DefaultScheduleStatus.RUNNING,
         )
 
-    features = yesterday(
+    features = of_yesterday(
         f"daily_{CLIENT_FEATURES}",
         CLIENT_FEATURES,
         CLIENT_FEATURES,

@@ -132,9 +132,19 @@ class Lake:
         )
         return self._head(table)
 
-    def delete_before(self, table: str, column: str, day: date) -> None:
-        """Remove the rows with ``column < day``; older versions still hold them."""
-        self._open(table, None).delete(f"{duck.name(column)} < {duck.text(day.isoformat())}")
+    def delete_before(self, table: str, column: str, day: date) -> int:
+        """Remove the rows with ``column < day``, and say how many; older versions still hold them.
+
+        Raises LakeError, also where somebody replaces such rows meanwhile.
+        """
+        from deltalake.exceptions import DeltaError
+
+        head = self._open(table, None)
+        try:
+            found = head.delete(f"{duck.name(column)} < {duck.text(day.isoformat())}")
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{self.uri(table)} cannot be changed: {in_one_line(error)}") from error
+        return int(found["num_deleted_rows"] or 0)
 
     def restore(self, table: str, version: int) -> int:
         """Bring the head back to what it held at ``version``; returns the head's version.

@@ -75,8 +75,8 @@ class WarehouseSettings(BaseSettings):
     retention_days: int = Field(
         default=400,
         ge=1,
-        description="Days that ended jobs are kept, and that `sevenfold purge` leaves scores and"
-        " old versions of lake tables.",
+        description="Days that ended jobs are kept, and that `sevenfold purge` leaves scores,"
+        " stored features and old versions of lake tables.",
     )
     job_days: int = Field(
         default=7, ge=1, description="Days after a bulk job's end that its files are kept."

@@ -68,9 +68,10 @@ class Snapshot:
 
     @contextmanager
     def for_days(self, days: Sequence[dt.date]) -> Iterator[Snapshot]:
-        """The same data version for :meth:`as_of` of several days: the lake is read once.
+        """The same data version for :meth:`as_of` of several days.
 
-        To be used in one thread, and not after the end.
+        The lake is read once for each table and list of columns. To be used in one thread, and
+        not after the end.
         """
         if len(days) < 2:
             yield self

@@ -27,6 +27,10 @@ from ml.features.requests import (
     WindowTotal,
 )
 
+MOST_CELLS = 1 << 20
+"""Pairs of entity and value up to which each has a place, at 4 bytes a date, whether it occurs or
+not."""
+
 Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
 
@@ -178,7 +182,7 @@ class EventBlock:
         )
         grid = (values + 1) * self.size
         owner: Ints | None = None
-        if grid > len(cells):  # most pairs never occur: only those that do get a place
+        if grid > min(len(cells), MOST_CELLS):  # only the pairs that occur get a place
             cells, pairs = pd.factorize(cells)
             owner = np.where(pairs < self.size, self.size, pairs % self.size)
             grid = len(pairs)

@@ -1,4 +1,4 @@
-"""What may go: old scores and jobs, their files, and files of the lake that nothing names."""
+"""What may go: old scores, features and jobs, and files that nothing names."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Purged:
     """How much went."""
 
     scores: int
+    features: int
     files: int
     jobs: int
 
@@ -66,7 +67,8 @@ def _purge(workspace: Workspace, expired: int) -> Purged:
         keep = {v.table_versions[table] for v in kept if table in v.table_versions}
         name = raw(table) if table in TABLES else table  # the quarantine is no raw table
         files += len(workspace.lake.vacuum(name, keep))
+    features = 0
     if workspace.lake.version(feature_store.TABLE) is not None:
-        workspace.lake.delete_before(feature_store.TABLE, "as_of", before)
+        features = workspace.lake.delete_before(feature_store.TABLE, "as_of", before)
         files += len(workspace.lake.vacuum(feature_store.TABLE, ()))
-    return Purged(removed, files, expired)
+    return Purged(removed, features, files, expired)

@@ -33,7 +33,7 @@ VERSION = ["known_at", "valid_from", "valid_to"]
 
 
 class KnownFrames(dict[str, pd.DataFrame]):
-    """A day's ``series`` and ``lines``; what deciding, storing and monitoring read is made once."""
+    """A day's ``series`` and ``lines``; what both deciding and monitoring read is made once."""
 
     @cached_property
     def line_rows(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -21,7 +22,10 @@ def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     for name in frame.columns:
         values = frame[name].to_numpy(dtype=object, copy=True)
         values[frame[name].isna().to_numpy()] = None
-        columns.append(values.tolist())
+        plain = values.tolist()
+        if frame[name].dtype == object:
+            plain = [one.item() if isinstance(one, np.generic) else one for one in plain]
+        columns.append(plain)
     return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

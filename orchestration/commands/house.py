@@ -54,15 +54,15 @@ def migrate(home: Home = None) -> None:
 
 
 def purge(home: Home = None) -> None:
-    """Remove old scores and jobs, their files, and files of the lake that nothing names."""
+    """Remove old scores, features and jobs, their files, and what nothing in the lake names."""
     use_existing_home(home)
     from ml.lifecycle.purging import purge as run_purge
     from ml.lifecycle.workspace import Workspace
 
     removed = run_purge(Workspace.current())
     note(
-        f"Removed {removed.scores:,} score rows, {removed.files:,} files of the lake, and the files"
-        f" of {removed.jobs:,} jobs."
+        f"Removed {removed.scores:,} score rows, {removed.features:,} rows of stored features,"
+        f" {removed.files:,} files of the lake, and the files of {removed.jobs:,} jobs."
     )
 
 

@@ -6,8 +6,11 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from warehouse.lake import Lake
 
 DAY = dt.timedelta(days=1)
 START = dt.date(2024, 6, 1)
@@ -98,6 +101,32 @@ def test_any_sequence_of_exports_reads_as_it_was_known_on_every_day(
             assert held.as_of("invoices", day).equals(rows), day
             some = ["paid_on", "invoice_id"]
             assert held.as_of("invoices", day, some).equals(rows.select(some)), day
+
+
+def test_for_several_days_the_lake_is_read_once_a_table_and_columns(
+    homes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = homes()
+    row = {"invoice_id": "i1", "client_id": "c", "issued_on": START, "amount": 5.0}
+    home.export("invoices", [row], list(row))
+    home.ingest(START)
+    snapshot, relation = home.snapshot(), Lake.relation
+    read: list[str] = []
+
+    def counted(lake: Lake, table: str, *others: Any) -> str:
+        read.append(table)
+        return relation(lake, table, *others)
+
+    monkeypatch.setattr(Lake, "relation", counted)
+    five = [START + n * DAY for n in range(5)]
+    with snapshot.for_days(five) as held:
+        found = [held.as_of("invoices", day).num_rows for day in five]
+        assert (found, read) == ([1] * 5, ["raw/invoices"])
+        held.as_of("invoices", START, ["amount"])
+        assert len(read) == 2
+    for day in five:
+        snapshot.as_of("invoices", day)
+    assert len(read) == 7
 
 
 @settings(

@@ -16,7 +16,7 @@ def test_stored_features_older_than_the_retention_go(life: Life) -> None:
     days = [LAST - retention - timedelta(days=1), LAST - retention, LAST]
     stored = store_client_features(workspace, days)
     assert min(stored.rows.values()) > 0
-    purge(workspace)
+    assert purge(workspace).features == stored.rows[days[0]]
     head = workspace.lake.version(TABLE)
     assert head is not None
     assert head > stored.version

@@ -18,7 +18,7 @@ from warehouse.cron import CronError, newest_until, next_after
 from warehouse.database import one_at_a_time
 from warehouse.repositories import jobs, webhooks
 from warehouse.repositories.rows import record
-from warehouse.repositories.schedules import Schedule, fetch, present, there
+from warehouse.repositories.schedules import PRESENT, Schedule, fetch, there
 
 Outcome = Literal["started", "overlapped", "missed"]
 MISSED_AFTER = timedelta(minutes=10)
@@ -107,7 +107,12 @@ def _fire(connection: Connection, schedule: Schedule, now: datetime) -> list[Sch
     assert first is not None, "only what has a next time is due"
     one_at_a_time(connection, schedule.id)
     # As it was read: another one may have fired it, or somebody edited it.
-    ours = [*present(schedule.id), _S.next_at == first, _S.changed_at == schedule.changed_at]
+    ours = [
+        _S.id == schedule.id,
+        PRESENT,
+        _S.next_at == first,
+        _S.changed_at == schedule.changed_at,
+    ]
     try:
         last = newest_until(schedule.cron, schedule.timezone, first, now) or first
         following = next_after(schedule.cron, schedule.timezone, last)

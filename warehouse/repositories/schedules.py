@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
 from warehouse.control_tables import schedule_runs, schedules
 from warehouse.cron import next_after
@@ -23,6 +23,8 @@ from warehouse.repositories.rows import record, values
 Action = Literal["bulk", "score", "train"]
 Missed = Literal["run_once", "skip"]
 _S, _R = schedules.c, schedule_runs.c
+PRESENT = _S.deleted_at.is_(None)
+"""Of a schedule that was not deleted."""
 
 
 @dataclass(frozen=True)
@@ -116,27 +118,20 @@ def change(
     fired = select(func.max(_R.due_at)).where(_R.schedule == schedule_id, ~_R.by_hand)
     start = max(now, connection.execute(fired).scalar_one_or_none() or now)
     new["next_at"] = None if new["paused"] else next_after(new["cron"], new["timezone"], start)
-    connection.execute(update(schedules).where(*present(schedule_id)).values(**new))
+    connection.execute(update(schedules).where(_S.id == schedule_id, PRESENT).values(**new))
     return get(connection, schedule_id)
 
 
 def delete(connection: Connection, schedule_id: str, now: datetime) -> bool:
     """Let it fire no more; what it fired stays. Whether there was one."""
     gone = {"deleted_at": now, "next_at": None}
-    statement = update(schedules).where(*present(schedule_id)).values(**gone)
+    statement = update(schedules).where(_S.id == schedule_id, PRESENT).values(**gone)
     return connection.execute(statement).rowcount == 1
 
 
 def there() -> Select[Any]:
     """All schedules that were not deleted, to be narrowed."""
-    return select(*(_S[name] for name in Schedule.__dataclass_fields__)).where(
-        _S.deleted_at.is_(None)
-    )
-
-
-def present(schedule_id: str) -> list[ColumnElement[bool]]:
-    """Conditions of a schedule that was not deleted."""
-    return [_S.id == schedule_id, _S.deleted_at.is_(None)]
+    return select(*(_S[name] for name in Schedule.__dataclass_fields__)).where(PRESENT)
 
 
 def fetch(connection: Connection, query: Select[Any]) -> list[Schedule]:
