@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from warehouse.database import reading, writing
+from tests.warehouse.desk import Transactions
+from warehouse.database import reading
 from warehouse.repositories import job_expiry, job_leases, job_quotas, jobs
 from warehouse.repositories.job_leases import MOST_ATTEMPTS, MOST_STARTS, LostJobError
 from warehouse.repositories.jobs import SAMPLE, Chunk, Job, RowError
@@ -24,15 +25,8 @@ LEASE = timedelta(minutes=5)
 LATER = NOW + LEASE
 
 
-class Desk:
-    """Does one thing a transaction, as the processes that share jobs do."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __call__(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        with writing(self.engine) as connection:
-            return work(connection, *args, **kwargs)
+class Desk(Transactions):
+    """What tests do with jobs."""
 
     def ask(self, owner: str = "ann", **kwargs: Any) -> str:
         made: Job = self(jobs.create, "bulk", "churn", owner, "key:1", {"reasons": False}, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -14,6 +14,7 @@ import pytest
 from cronsim import CronSim
 from sqlalchemy import Connection, Engine, update
 
+from tests.warehouse.desk import Transactions
 from warehouse.control_tables import schedules as schedules_table
 from warehouse.database import reading, writing
 from warehouse.repositories import job_leases, jobs, schedule_runs, schedules
@@ -26,15 +27,8 @@ YEAR = timedelta(days=365)
 HOUR = timedelta(hours=1)
 
 
-class Desk:
-    """Does one thing a transaction, as the processes that share schedules do."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __call__(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        with writing(self.engine) as connection:
-            return work(connection, *args, **kwargs)
+class Desk(Transactions):
+    """What tests do with schedules."""
 
     def make(self, cron: str = "0 * * * *", zone: str = "UTC", **more: Any) -> Schedule:
         given: dict[str, Any] = {

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Engine
 
-from warehouse.database import reading, writing
+from tests.warehouse.desk import Transactions
+from warehouse.database import reading
 from warehouse.events import EVENTS
 from warehouse.repositories import deliveries, webhooks
 from warehouse.repositories.deliveries import Attempt, Delivery
@@ -22,15 +23,8 @@ SEAL = Seal(lambda: [bytes(range(32))])
 JOB = dict.fromkeys(EVENTS["job.completed"].fields)
 
 
-class Desk:
-    """Does one thing a transaction, as the processes that share the tables do."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __call__(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        with writing(self.engine) as connection:
-            return work(connection, *args, **kwargs)
+class Desk(Transactions):
+    """What tests do with webhooks and deliveries."""
 
     def undone(self, work: Callable[..., Any], *args: Any) -> None:
         with self.engine.connect() as connection, connection.begin() as transaction:
