@@ -46,10 +46,6 @@ LINES: dict[str, tuple[Bound, ...]] = {
     "anomaly": (Bound("recall", least=0.8),),
 }
 
-#: What a model does not reach yet, with the figure seen. A line that is reached again must leave
-#: this list: its test is strict.
-KNOWN_MISSES: Mapping[tuple[str, int], str] = {}
-
 
 def misses(line: str, figures: Figures) -> list[str]:
     """What keeps the figures from passing the line; empty where they pass."""

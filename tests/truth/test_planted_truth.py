@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.truth.firms import Firms
-from tests.truth.lines import KNOWN_MISSES, LINES, SEEDS, misses
+from tests.truth.lines import LINES, SEEDS, misses
 from tests.truth.ways import measure
 
 pytestmark = pytest.mark.long
@@ -22,12 +22,7 @@ EVERY = pytest.mark.parametrize(
 
 
 @EVERY
-def test_the_model_reaches_the_line(
-    line: str, seed: int, firms: Firms, request: pytest.FixtureRequest
-) -> None:
-    if (line, seed) in KNOWN_MISSES:
-        reason = KNOWN_MISSES[line, seed]
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_the_model_reaches_the_line(line: str, seed: int, firms: Firms) -> None:
     figures = measure(line, "model")(firms, seed)
     assert misses(line, figures) == [], figures
 
