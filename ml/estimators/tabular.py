@@ -86,6 +86,27 @@ class TabularEncoder:
             raise self._wrong(found) from error
         return matrix.reshape(len(rows), len(self.columns))
 
+    def encode_cells(
+        self, cells: Sequence[Sequence[Any]]
+    ) -> tuple[np.ndarray, dict[int, list[str]]]:
+        """Values in order of ``columns`` as :meth:`encode` has them, and what :meth:`unseen_in`
+        says of each row, by its place, where there is anything unseen.
+
+        Values are None or what their column holds: numbers, or texts.
+        """
+        matrix = np.empty((len(cells), len(self.columns)))
+        unseen: dict[int, list[str]] = {}
+        for position, column in enumerate(zip(*cells, strict=True)):
+            codes = self._codes.get(position)
+            if codes is None:
+                matrix[:, position] = np.array(column, dtype=np.float64)
+                continue
+            found = matrix[:, position] = np.array(list(map(codes.get, column)), dtype=np.float64)
+            for row in np.flatnonzero(np.isnan(found)).tolist():
+                if column[row] is not None:
+                    unseen.setdefault(row, []).append(self.columns[position])
+        return matrix, unseen
+
     def codes(self, name: str, texts: Sequence[str]) -> np.ndarray:
         """What :meth:`encode` makes of texts in a categorical column, (texts,)."""
         known = self._codes[self.columns.index(name)]

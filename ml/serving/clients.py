@@ -7,46 +7,23 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ml.estimators.tabular import TabularEncoder
-from ml.serving.base import Answer, Asked, Features, Inputs, QueryError, Serving, StoredFeatures
-from ml.serving.checks import pointer, require_number, require_text
+from ml.serving.base import Answer, Asked, Features, QueryError, Serving, StoredFeatures
 from ml.serving.client_columns import GIVEN, ClientInputs
+from ml.serving.client_rows import Reader, Row
 from ml.serving.columns import AnsweredColumns, AskedColumns
-from ml.serving.origins import Origins
 from ml.settings import MlSettings
 
 if TYPE_CHECKING:
     from ml.models.spec import ModelSpec
 
-NUMBERS = frozenset({float, int, bool, type(None)})
 KEPT = 5_000
 """Clients of whom is kept what the model reads, under a kilobyte, beside the features' text."""
-
-
-class _Row(NamedTuple):
-    """What the model reads of a question, ``cells`` (columns,), and where it came from."""
-
-    cells: np.ndarray
-    inputs: Inputs
-
-
-class _Reader:
-    """Turns features by name into what the model reads of them."""
-
-    def __init__(self, encoder: TabularEncoder, origins: Origins) -> None:
-        self._encoder, self._origins = encoder, origins
-
-    def of_stored(self, text: str) -> _Row:
-        """Of stored features alone, as their JSON."""
-        return self.of(StoredFeatures(text), {})
-
-    def of(self, values: Features, given: Features) -> _Row:
-        """Of all values, some of them ``given``; the others are stored."""
-        return _Row(self._encoder.encode([values])[0], self._origins.of(values, given))
+MANY = 8
+"""Questions with features given from which on it is quicker to read them by column."""
 
 
 class ClientServing(Serving):
@@ -60,9 +37,7 @@ class ClientServing(Serving):
         self.estimator = spec.estimator_class().load(folder)
         self.facts = json.loads((folder / "facts.json").read_text())
         self._encoder = self.estimator.encoder_
-        self._columns = frozenset(self._encoder.columns)
-        self._origins = Origins(self._encoder)
-        self._reader = _Reader(self._encoder, self._origins)
+        self._reader = Reader(self._encoder)
         # Of the reader, which does not hold this: what is replaced is freed at once.
         self._kept = lru_cache(KEPT)(self._reader.of_stored)
 
@@ -84,26 +59,18 @@ class ClientServing(Serving):
         return {"client_id": entity or "nobody"}
 
     def answer(self, asked: Asked, reasons: bool = True) -> Answer:
-        return self._answers([asked], [self._row(asked)], reasons)[0]
+        return self._answers([(asked, self._row(asked))], reasons)[0]
 
     def answer_many(
         self, asked: Sequence[Asked], reasons: bool = True
     ) -> list[Answer | QueryError]:
-        found: list[Answer | QueryError | None] = [None] * len(asked)
-        places, rows = [], []
-        for place, one in enumerate(asked):
-            try:
-                rows.append(self._row(one))
-                places.append(place)
-            except QueryError as error:
-                found[place] = error
-        answers = self._answers([asked[place] for place in places], rows, reasons)
-        for place, answer in zip(places, answers, strict=True):
-            found[place] = answer
-        return [one for one in found if one is not None]
+        rows = self._rows(asked)
+        read = [(one, row) for one, row in zip(asked, rows, strict=True) if isinstance(row, Row)]
+        answers = iter(self._answers(read, reasons) if read else ())
+        return [next(answers) if isinstance(row, Row) else row for row in rows]
 
     def answer_columns(self, asked: AskedColumns, reasons: bool = True) -> AnsweredColumns:
-        found = ClientInputs(self._encoder, self._origins, asked)
+        found = ClientInputs(self._encoder, self._reader.origins, asked)
         columns: dict[str, Any] = {}
         if len(found.rows):
             columns = {"client_id": found.clients, **self.decided(found.matrix)}
@@ -111,17 +78,18 @@ class ClientServing(Serving):
                 columns["reasons"] = self.estimator.reasons_of(found.matrix, found.cells)
         return AnsweredColumns(found.rows, found.as_of, found.data_version, found.inputs(), columns)
 
-    def _answers(self, asked: Sequence[Asked], rows: Sequence[_Row], reasons: bool) -> list[Answer]:
-        if not rows:
-            return []
-        matrix = np.array([row.cells for row in rows]) if len(rows) > 1 else rows[0].cells[None]
+    def _answers(self, read: Sequence[tuple[Asked, Row]], reasons: bool) -> list[Answer]:
+        if len(read) > 1:
+            matrix = np.array([row.cells for _, row in read])
+        else:
+            matrix = read[0][1].cells[None]
         names, columns = zip(
             *((name, values.tolist()) for name, values in self.decided(matrix).items()),
             strict=True,
         )
-        told: Sequence[Any] = [None] * len(rows)
+        told: Sequence[Any] = [None] * len(read)
         if reasons:
-            values = [self._values(one) for one in asked]
+            values = [self._values(one) for one, _ in read]
             told = self.estimator.reasons_of(
                 matrix, lambda name, places: [values[place].get(name) for place in places]
             )
@@ -136,18 +104,33 @@ class ClientServing(Serving):
                 ),
                 *row.inputs,
             )
-            for one, row, why, decided in zip(
-                asked, rows, told, zip(*columns, strict=True), strict=True
-            )
+            for (one, row), why, decided in zip(read, told, zip(*columns, strict=True), strict=True)
         ]
 
-    def _row(self, asked: Asked) -> _Row:
+    def _rows(self, asked: Sequence[Asked]) -> list[Row | QueryError]:
+        """What the model reads of each question, or why it cannot; many are read by column."""
+        found: dict[int, Row] = {}
+        with_given = [place for place, one in enumerate(asked) if one.query.features]
+        if len(with_given) >= MANY:
+            values = [self._values(asked[place]) for place in with_given]
+            given = [asked[place].query.features for place in with_given]
+            rows = zip(with_given, self._reader.of_many(values, given), strict=True)
+            found = {place: row for place, row in rows if row is not None}
+        return [found.get(place) or self._row_or_error(one) for place, one in enumerate(asked)]
+
+    def _row_or_error(self, asked: Asked) -> Row | QueryError:
+        try:
+            return self._row(asked)
+        except QueryError as error:
+            return error
+
+    def _row(self, asked: Asked) -> Row:
         """What the model reads of a question; QueryError where it cannot."""
         given, stored = asked.query.features, asked.stored
         if not given and isinstance(stored, StoredFeatures):
             return self._kept(stored.text)
         if given:
-            self._check(given)
+            self._reader.check(given)
         elif stored is None:
             raise QueryError(
                 f"client {asked.query.client_id!r} has no stored features on {asked.as_of}: it was"
@@ -162,19 +145,3 @@ class ClientServing(Serving):
         if not stored:
             return given or {}
         return {**stored, **given} if given else stored
-
-    def _check(self, given: Features) -> None:
-        if not given.keys() <= self._columns:
-            unknown = sorted(given.keys() - self._columns)
-            raise QueryError(
-                f"unknown features {unknown}; the model reads {list(self._encoder.columns)}",
-                pointer("features", unknown[0]),
-            )
-        texts = self._encoder.categories
-        # Nearly all are numbers in a column of numbers; only the others are looked at one by one.
-        for name in [name for name, value in given.items() if type(value) not in NUMBERS]:
-            if name not in texts:
-                require_number(name, given[name], "features", name)
-        for name in texts:
-            if name in given:
-                require_text(name, given[name], "features", name)

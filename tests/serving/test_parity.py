@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from ml.models import ModelSpec, default_registry
 from ml.serving.base import Answer, Asked, QueryError
+from ml.serving.clients import MANY
 from tests.methods.test_quotes import LAST as QUOTED_THROUGH
 from tests.methods.test_quotes import offers
 from tests.serving.cases import Case, case_of, comparable
@@ -64,15 +66,49 @@ def test_many_answers_are_those_of_each_question_alone_and_errors_keep_their_pla
         clients.asked(client_id=clients.rows[0]["client_id"], features={name: None}),
     ]
     for reasons in (True, False):
-        many = clients.serving.answer_many(asked, reasons)
-        for one, found in zip(asked, many, strict=True):
-            alone = answer_or_error(clients, one, reasons)
-            if isinstance(alone, QueryError):
-                assert isinstance(found, QueryError)
-                assert (str(found), found.pointer) == (str(alone), alone.pointer)
-            else:
-                assert found == alone
+        each_as_alone(clients, asked, reasons)
     assert clients.serving.answer_many([]) == []
+
+
+def each_as_alone(case: Case, asked: Sequence[Asked], reasons: bool = True) -> None:
+    """Asked together, each question has the answer or error that it has alone."""
+    for one, found in zip(asked, case.serving.answer_many(asked, reasons), strict=True):
+        alone = answer_or_error(case, one, reasons)
+        if isinstance(alone, QueryError):
+            assert isinstance(found, QueryError)
+            assert (str(found), found.pointer) == (str(alone), alone.pointer)
+        else:
+            assert found == alone
+
+
+def what_ifs(case: Case) -> st.SearchStrategy[dict[str, Any]]:
+    """Questions with features given, of clients that are known or not; some cannot be answered."""
+    encoder: Any = case.serving.estimator.encoder_
+    texts = sorted(encoder.categories)
+    numbers = [name for name in encoder.columns if name not in encoder.categories]
+    known = sorted({value for values in encoder.categories.values() for value in values})
+    number = st.none() | st.booleans() | st.integers(-5, 500) | st.floats(-1e9, 1e9)
+    text = st.sampled_from([*known, "never seen"])
+    right = st.builds(
+        or_,
+        st.dictionaries(st.sampled_from(numbers), number, max_size=6),
+        st.dictionaries(st.sampled_from(texts), st.none() | text, max_size=2),
+    )
+    wrong = st.sampled_from([{numbers[0]: "1"}, {texts[0]: 1}, {"colour": 1}, {"colour": None}])
+    features = st.one_of(right, right, right, st.builds(or_, right, wrong))
+    clients = st.sampled_from([*sorted(case.stored), "nobody"])
+    return st.builds(
+        lambda client, given: {"client_id": client, "features": given or None}, clients, features
+    ) | features.filter(bool).map(lambda given: {"features": given})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_many_what_ifs_are_read_by_column_as_each_alone(learned: Learned, data: Any) -> None:
+    case = learned(SPECS[data.draw(st.sampled_from(CLIENTS))])
+    questions = data.draw(st.lists(what_ifs(case), min_size=MANY, max_size=3 * MANY))
+    asked = [case.asked(**question) for question in questions]
+    each_as_alone(case, asked)
 
 
 @settings(max_examples=40, deadline=None)
