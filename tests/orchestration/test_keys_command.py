@@ -13,18 +13,12 @@ from typing import Any
 import pytest
 
 from ml.lifecycle.workspace import Workspace
+from tests.orchestration.command_home import ME, logged, on_home
 from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, keys
+from warehouse.repositories import keys
 
-ME = f"cli:{getpass.getuser()}"
-
-
-@pytest.fixture
-def on_home(sevenfold: Runs) -> Runs:
-    """The same, where the home is there already."""
-    assert sevenfold("migrate")[0] == 0
-    return sevenfold
+__all__ = ["on_home"]
 
 
 def made(run: Runs, *words: str) -> dict[str, Any]:
@@ -39,12 +33,6 @@ def listed(run: Runs, *words: str) -> list[dict[str, Any]]:
     assert status == 0
     found: list[dict[str, Any]] = json.loads(out)
     return found
-
-
-def logged() -> list[tuple[str, str, str, dict[str, Any]]]:
-    with reading(Workspace.current().engine) as connection:
-        entries = audit.page(connection, 100)
-    return [(one.actor, one.action, one.subject, dict(one.details)) for one in entries]
 
 
 def test_a_new_key_is_all_that_standard_output_holds_and_it_opens(on_home: Runs) -> None:

@@ -7,8 +7,9 @@ import pytest
 from ml.lifecycle import promotion
 from ml.lifecycle.workspace import Workspace
 from ml.models import ModelSpec
+from tests.orchestration.command_home import ME, logged, on_home, told
 from tests.orchestration.conftest import Runs
-from tests.orchestration.versions_home import ME, logged, on_home, told, trained
+from tests.orchestration.versions_home import trained
 from warehouse.database import reading, writing
 from warehouse.repositories import models
 

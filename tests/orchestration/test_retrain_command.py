@@ -11,8 +11,9 @@ import pytest
 from ml.jobs.retraining import ask_by_policy
 from ml.lifecycle.retraining import Retraining, policy_of
 from ml.lifecycle.workspace import Workspace
+from tests.orchestration.command_home import ME, logged, on_home, told
 from tests.orchestration.conftest import Runs
-from tests.orchestration.versions_home import ME, PASSED, logged, on_home, told, trained
+from tests.orchestration.versions_home import PASSED, trained
 from warehouse.database import reading, utc_now, writing
 from warehouse.repositories import job_leases, jobs
 from warehouse.repositories.jobs import Job

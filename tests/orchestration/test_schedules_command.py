@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from ml.lifecycle.workspace import Workspace
+from tests.orchestration.command_home import ME, logged, on_home, told
 from tests.orchestration.conftest import Runs
 from warehouse.database import reading, utc_now, writing
-from warehouse.repositories import audit, jobs, schedule_runs, schedules
+from warehouse.repositories import jobs, schedule_runs, schedules
 from warehouse.repositories.schedules import Schedule
 
-ME = f"cli:{getpass.getuser()}"
+__all__ = ["on_home"]
+
 MAKE = ("schedules", "create", "churn", "score", "--cron", "30 6 * * 1-5")
 BERLIN = ("--timezone", "Europe/Berlin")
-
-
-@pytest.fixture
-def on_home(sevenfold: Runs) -> Runs:
-    """The same, where the home is there already."""
-    assert sevenfold("migrate")[0] == 0
-    return sevenfold
-
-
-def told(run: Runs, *words: str) -> Any:
-    status, out, error = run(*words, "--json")
-    assert status == 0, error
-    return json.loads(out)
 
 
 def stored(schedule_id: str) -> Schedule:
@@ -39,12 +25,6 @@ def stored(schedule_id: str) -> Schedule:
         found = schedules.get(connection, schedule_id)
     assert found is not None
     return found
-
-
-def logged() -> list[tuple[str, str, str, dict[str, Any]]]:
-    with reading(Workspace.current().engine) as connection:
-        entries = audit.page(connection, 100)
-    return [(one.actor, one.action, one.subject, dict(one.details)) for one in entries]
 
 
 def end(job_id: str | None) -> None:

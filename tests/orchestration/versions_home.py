@@ -1,42 +1,17 @@
-"""A home for tests of ``retrain`` and ``models`` on the command line, and versions in it."""
+"""Versions of a model for tests of ``retrain`` and ``models`` on the command line."""
 
 from __future__ import annotations
 
-import getpass
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from ml.lifecycle.workspace import Workspace
-from tests.orchestration.conftest import Runs
-from warehouse.database import reading, writing
-from warehouse.repositories import audit, models
+from warehouse.database import writing
+from warehouse.repositories import models
 from warehouse.repositories.models import ModelVersion
 
-ME = f"cli:{getpass.getuser()}"
 PASSED = {"passed": True, "reasons": ["auc 0.8 against 0.7"], "failed": []}
-
-
-@pytest.fixture
-def on_home(sevenfold: Runs) -> Runs:
-    """The same, where the home is there already."""
-    assert sevenfold("migrate")[0] == 0
-    return sevenfold
-
-
-def told(run: Runs, *words: str) -> Any:
-    status, out, error = run(*words, "--json")
-    assert status == 0, error
-    return json.loads(out)
-
-
-def logged() -> list[tuple[str, str, str, dict[str, Any]]]:
-    with reading(Workspace.current().engine) as connection:
-        entries = audit.page(connection, 100)
-    return [(one.actor, one.action, one.subject, dict(one.details)) for one in entries]
 
 
 def trained(age: int, gate: Mapping[str, Any] = PASSED) -> str:
