@@ -1,4 +1,5 @@
-"""What surrounds the steps of every launched run: that its process lives, and the job it does."""
+"""What surrounds the steps of every launched run: its process, which others see and go before, and
+the job it does."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from ml.lifecycle.workspace import Workspace
+from ml.priority import RUN, step_aside
 from orchestration.abandoned import hold
 from orchestration.job_runs import ATTEMPT, BULK, as_job
 
@@ -42,6 +44,7 @@ class _Watched(dg.Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
+        step_aside(RUN)
         run = plan_context.dagster_run
         # Until the process ends, not only the steps: that the run succeeded is written after them.
         hold(plan_context.instance, run.run_id)

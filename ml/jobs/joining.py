@@ -21,6 +21,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ml.jobs.join_request import ALIKE, GONE, Join
+from ml.priority import HELPER, step_aside
 from warehouse.arrow_types import ARROW
 from warehouse.job_files import JobFiles
 from warehouse.objects import StoreError
@@ -69,6 +70,7 @@ def read_parts(files: JobFiles, job: str, names: Iterable[str]) -> Iterator[pa.T
 
 def main() -> None:
     """Do what standard input asks for."""
+    step_aside(HELPER)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads is gone: end without a word
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Join)
     pa.set_cpu_count(1)  # answers to others come first

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ml.models import default_registry
+from ml.priority import HELPER, step_aside
 from ml.serving.base import Answer, Asked, QueryError, Serving
 from ml.serving.trace import traced
 from ml.settings import MlSettings
@@ -46,6 +47,7 @@ class Reply(msgspec.Struct):
 
 def main() -> None:
     """Answer until the input ends."""
+    step_aside(HELPER)
     # Libraries print; the answers' pipe must hold answers alone.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)

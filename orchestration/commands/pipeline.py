@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ml.priority import RUN, step_aside
 from orchestration.commands.output import AsJson, note, print_json, show
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of all state (SEVENFOLD_HOME).")]
@@ -63,6 +64,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole pipeline once: ingest, train what is due, score the day, show the result."""
+    step_aside(RUN)
     use_home(home)
     if source is not None:
         os.environ["SEVENFOLD_SOURCE"] = source
