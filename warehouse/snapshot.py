@@ -54,7 +54,8 @@ class Snapshot:
         ``known_at`` is never null; ``valid_from`` (null: since ever) and ``valid_to`` (null: still)
         bound the version; ``rates``, which has columns of these names, calls its version's bounds
         ``version_from`` and ``version_to``. Own-dated columns hold their final value and are to be
-        masked where their date is later than the day of reading (:meth:`as_of` does).
+        masked where their date is later than the day of reading (:meth:`as_of` does). Rows come by
+        ``known_at``, then by key.
         """
         with duck.session() as connection:
             return connection.sql(self.sql(table, connection, columns)).to_arrow_table()
@@ -89,20 +90,24 @@ class Snapshot:
         since, until = declared.version_columns
         shown = duck.names([*wanted, *([] if KNOWN_AT in wanted else [KNOWN_AT])])
         changed = f"SELECT {_key(declared)} FROM {log} WHERE change <> 'insert'"
+        # Neither delta-rs nor joins keep an order, and what is drawn by place, or kept as it came
+        # first, has to be the same wherever the same data was loaded.
+        order = f"ORDER BY {KNOWN_AT}, {duck.names(declared.key)}"
         if not duck.one(connection, f"{changed} LIMIT 1"):
-            return f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
+            return (
+                f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log} {order}"
+            )
         held = [name for name in self.columns(table) if name != KNOWN_AT]
         several = _history(
             declared, held, f"SELECT * FROM {log} WHERE {_key(declared)} IN ({changed})"
         )
         every = duck.names([*held, KNOWN_AT])
-        # Joins keep no order; replay needs one.
         return (
             f"SELECT {shown}, {since}, {until} FROM ("
             f"SELECT {every}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
             f" WHERE {_key(declared)} NOT IN ({changed})"
             f" UNION ALL SELECT {every}, {since}, {until} FROM ({several}))"
-            f" ORDER BY {KNOWN_AT}, {duck.names(declared.key)}, {since} NULLS FIRST"
+            f" {order}, {since} NULLS FIRST"
         )
 
     def _masked(
