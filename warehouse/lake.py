@@ -83,13 +83,13 @@ class Lake:
         return int(self._open(table, version).count())
 
     def relation(self, table: str, version: int, connection: DuckDBPyConnection) -> str:
-        """SQL that stands for the table at a version in a FROM of this connection, in any order."""
+        """SQL that stands for the table at a version in a FROM of this connection."""
         opened = self._open(table, version)
         if not self.local:
             view = f"lake_{table.replace('/', '_')}_{version}"
-            connection.register(view, opened.to_pyarrow_dataset())
+            connection.register(view, _in_order(opened.to_pyarrow_dataset()))
             return duck.name(view)
-        files = [Path(uri.removeprefix("file://")).as_posix() for uri in opened.file_uris()]
+        files = sorted(Path(uri.removeprefix("file://")).as_posix() for uri in opened.file_uris())
         if not files:
             view = f"lake_{table.replace('/', '_')}_{version}"
             connection.register(view, opened.to_pyarrow_table())
@@ -230,3 +230,11 @@ class Lake:
             )
         except OSError as error:
             raise LakeError(f"{self.uri(table)} cannot be written: {in_one_line(error)}") from error
+
+
+def _in_order(dataset: Any) -> Any:
+    """The dataset with its files by name, as in a folder; the log's order may change."""
+    from pyarrow.dataset import FileSystemDataset
+
+    fragments = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
+    return FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)

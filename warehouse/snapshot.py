@@ -54,17 +54,28 @@ class Snapshot:
         ``known_at`` is never null; ``valid_from`` (null: since ever) and ``valid_to`` (null: still)
         bound the version; ``rates``, which has columns of these names, calls its version's bounds
         ``version_from`` and ``version_to``. Own-dated columns hold their final value and are to be
-        masked where their date is later than the day of reading (:meth:`as_of` does). Rows come by
-        ``known_at``, then by key.
+        masked where their date is later than the day of reading (:meth:`as_of` does).
         """
         with duck.session() as connection:
             return connection.sql(self.sql(table, connection, columns)).to_arrow_table()
 
-    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows as known at the end of ``day``: one a key, own-dated columns masked."""
+    def as_of(
+        self,
+        table: str,
+        day: dt.date,
+        columns: Sequence[str] | None = None,
+        *,
+        in_order: bool = False,
+    ) -> pa.Table:
+        """The rows as known at the end of ``day``: one a key, own-dated columns masked.
+
+        The same data version gives them in the same order. ``in_order`` sorts them by ``known_at``
+        and key, so that they come alike wherever the same data was loaded: delta-rs writes the
+        batches of a large table as its threads finish them. Sorting takes longer than reading.
+        """
         shown, needed = self._masked(table, day, columns)
         with duck.session() as connection:
-            versions = f"({self.sql(table, connection, needed)})"
+            versions = f"({self.sql(table, connection, needed, in_order=in_order)})"
             return connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
 
     @contextmanager
@@ -81,7 +92,12 @@ class Snapshot:
             yield _Held(self.lake, self.id, self.versions, connection)
 
     def sql(
-        self, table: str, connection: DuckDBPyConnection, columns: Sequence[str] | None = None
+        self,
+        table: str,
+        connection: DuckDBPyConnection,
+        columns: Sequence[str] | None = None,
+        *,
+        in_order: bool = False,
     ) -> str:
         """What :meth:`read` returns, as SQL for a connection, so that work stays in DuckDB."""
         declared = contract.table(table)
@@ -90,18 +106,18 @@ class Snapshot:
         since, until = declared.version_columns
         shown = duck.names([*wanted, *([] if KNOWN_AT in wanted else [KNOWN_AT])])
         changed = f"SELECT {_key(declared)} FROM {log} WHERE change <> 'insert'"
-        # Neither delta-rs nor joins keep an order, and what is drawn by place, or kept as it came
-        # first, has to be the same wherever the same data was loaded.
         order = f"ORDER BY {KNOWN_AT}, {duck.names(declared.key)}"
         if not duck.one(connection, f"{changed} LIMIT 1"):
             return (
-                f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log} {order}"
+                f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
+                f" {order if in_order else ''}"
             )
         held = [name for name in self.columns(table) if name != KNOWN_AT]
         several = _history(
             declared, held, f"SELECT * FROM {log} WHERE {_key(declared)} IN ({changed})"
         )
         every = duck.names([*held, KNOWN_AT])
+        # Joins keep no order; replay needs one.
         return (
             f"SELECT {shown}, {since}, {until} FROM ("
             f"SELECT {every}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
@@ -156,21 +172,29 @@ class _Held(Snapshot):
 
     connection: DuckDBPyConnection
     _columns: dict[str, list[str]] = field(default_factory=dict)
-    _tables: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _tables: dict[tuple[str, bool, tuple[str, ...]], str] = field(default_factory=dict)
 
     def columns(self, table: str) -> list[str]:
         if table not in self._columns:
             self._columns[table] = super().columns(table)
         return self._columns[table]
 
-    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
+    def as_of(
+        self,
+        table: str,
+        day: dt.date,
+        columns: Sequence[str] | None = None,
+        *,
+        in_order: bool = False,
+    ) -> pa.Table:
         shown, needed = self._masked(table, day, columns)
-        versions = self._tables.get((table, *needed))
+        held = table, in_order, tuple(needed)
+        versions = self._tables.get(held)
         if versions is None:
             versions = duck.name(f"held_{len(self._tables)}")
-            query = self.sql(table, self.connection, needed)
+            query = self.sql(table, self.connection, needed, in_order=in_order)
             self.connection.execute(f"CREATE TEMP TABLE {versions} AS {query}")
-            self._tables[table, *needed] = versions
+            self._tables[held] = versions
         return self.connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
 
 

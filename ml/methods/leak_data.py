@@ -29,7 +29,7 @@ def leak_frames(data: Snapshot, day: date, since: date | None = None) -> dict[st
     """``lines`` and, where there are any, ``rates`` and ``work``; dated ``since`` or later."""
     found = {"lines": _dated(data, "invoice_lines", "issued_on", day, since, _LINES)}
     if "rates" in data.tables:
-        found["rates"] = data.as_of("rates", day).to_pandas()
+        found["rates"] = data.as_of("rates", day, in_order=True).to_pandas()
     if "work_entries" in data.tables:
         found["work"] = _dated(data, "work_entries", "worked_on", day, since, _WORK)
     return found
@@ -119,7 +119,8 @@ def _dated(
     columns: Sequence[str],
 ) -> pd.DataFrame:
     held = set(data.columns(table))
-    rows = data.as_of(table, day, [name for name in columns if name in held])
+    # What is planted is drawn by place, and a line's neighbours of a day are told apart by it.
+    rows = data.as_of(table, day, [name for name in columns if name in held], in_order=True)
     if since is not None:
         import pyarrow.compute as pc
 

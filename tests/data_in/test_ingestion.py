@@ -225,10 +225,9 @@ def test_the_column_as_a_whole_tells_which_part_of_a_date_is_the_month(
     rows = [home.line(1, issued_on=written), home.line(2, issued_on="01/02/2024")]
     home.export("invoice_lines", rows)
     home.ingest()
-    rows = home.snapshot().read("invoice_lines", ["line_id", "issued_on"]).to_pylist()
-    found = {row["line_id"]: row["issued_on"] for row in rows}
-    other = dt.date(2024, 2, 1) if written[:2] == "13" else dt.date(2024, 1, 2)
-    assert found == {"l1": read, "l2": other}
+    found = home.snapshot().read("invoice_lines", ["issued_on"])["issued_on"].to_pylist()
+    assert found[0] == read
+    assert found[1] == (dt.date(2024, 2, 1) if written[:2] == "13" else dt.date(2024, 1, 2))
 
 
 def test_dates_that_could_be_read_both_ways_are_not_guessed(home: Any) -> None:
@@ -246,11 +245,12 @@ def test_instants_with_a_zone_become_the_firms_local_time(homes: Any) -> None:
     ])  # fmt: skip
     home.ingest()
     rows = home.snapshot().read("series").to_pylist()
-    assert {row["value"]: (row["observed_at"], row["known_at"].day) for row in rows} == {
-        1: (dt.datetime(2024, 5, 2, 0, 30), 2),
-        2: (dt.datetime(2024, 5, 1, 22, 30), 1),
-        3: (dt.datetime(2024, 5, 3), 3),
-    }
+    assert [row["observed_at"] for row in rows] == [
+        dt.datetime(2024, 5, 2, 0, 30),
+        dt.datetime(2024, 5, 1, 22, 30),
+        dt.datetime(2024, 5, 3),
+    ]
+    assert [row["known_at"].day for row in rows] == [2, 1, 3]
 
 
 def test_another_source_is_refused_with_the_way_out(home: Any) -> None:
