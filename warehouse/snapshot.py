@@ -59,23 +59,11 @@ class Snapshot:
         with duck.session() as connection:
             return connection.sql(self.sql(table, connection, columns)).to_arrow_table()
 
-    def as_of(
-        self,
-        table: str,
-        day: dt.date,
-        columns: Sequence[str] | None = None,
-        *,
-        in_order: bool = False,
-    ) -> pa.Table:
-        """The rows as known at the end of ``day``: one a key, own-dated columns masked.
-
-        The same data version gives them in the same order. ``in_order`` sorts them by ``known_at``
-        and key, so that they come alike wherever the same data was loaded: delta-rs writes the
-        batches of a large table as its threads finish them. Sorting takes longer than reading.
-        """
+    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows as known at the end of ``day``: one a key, own-dated columns masked."""
         shown, needed = self._masked(table, day, columns)
         with duck.session() as connection:
-            versions = f"({self.sql(table, connection, needed, in_order=in_order)})"
+            versions = f"({self.sql(table, connection, needed)})"
             return connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
 
     @contextmanager
@@ -92,12 +80,7 @@ class Snapshot:
             yield _Held(self.lake, self.id, self.versions, connection)
 
     def sql(
-        self,
-        table: str,
-        connection: DuckDBPyConnection,
-        columns: Sequence[str] | None = None,
-        *,
-        in_order: bool = False,
+        self, table: str, connection: DuckDBPyConnection, columns: Sequence[str] | None = None
     ) -> str:
         """What :meth:`read` returns, as SQL for a connection, so that work stays in DuckDB."""
         declared = contract.table(table)
@@ -106,12 +89,8 @@ class Snapshot:
         since, until = declared.version_columns
         shown = duck.names([*wanted, *([] if KNOWN_AT in wanted else [KNOWN_AT])])
         changed = f"SELECT {_key(declared)} FROM {log} WHERE change <> 'insert'"
-        order = f"ORDER BY {KNOWN_AT}, {duck.names(declared.key)}"
         if not duck.one(connection, f"{changed} LIMIT 1"):
-            return (
-                f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
-                f" {order if in_order else ''}"
-            )
+            return f"SELECT {shown}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
         held = [name for name in self.columns(table) if name != KNOWN_AT]
         several = _history(
             declared, held, f"SELECT * FROM {log} WHERE {_key(declared)} IN ({changed})"
@@ -123,7 +102,7 @@ class Snapshot:
             f"SELECT {every}, NULL::DATE AS {since}, NULL::DATE AS {until} FROM {log}"
             f" WHERE {_key(declared)} NOT IN ({changed})"
             f" UNION ALL SELECT {every}, {since}, {until} FROM ({several}))"
-            f" {order}, {since} NULLS FIRST"
+            f" ORDER BY {KNOWN_AT}, {duck.names(declared.key)}, {since} NULLS FIRST"
         )
 
     def _masked(
@@ -172,29 +151,21 @@ class _Held(Snapshot):
 
     connection: DuckDBPyConnection
     _columns: dict[str, list[str]] = field(default_factory=dict)
-    _tables: dict[tuple[str, bool, tuple[str, ...]], str] = field(default_factory=dict)
+    _tables: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def columns(self, table: str) -> list[str]:
         if table not in self._columns:
             self._columns[table] = super().columns(table)
         return self._columns[table]
 
-    def as_of(
-        self,
-        table: str,
-        day: dt.date,
-        columns: Sequence[str] | None = None,
-        *,
-        in_order: bool = False,
-    ) -> pa.Table:
+    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
         shown, needed = self._masked(table, day, columns)
-        held = table, in_order, tuple(needed)
-        versions = self._tables.get(held)
+        versions = self._tables.get((table, *needed))
         if versions is None:
             versions = duck.name(f"held_{len(self._tables)}")
-            query = self.sql(table, self.connection, needed, in_order=in_order)
+            query = self.sql(table, self.connection, needed)
             self.connection.execute(f"CREATE TEMP TABLE {versions} AS {query}")
-            self._tables[held] = versions
+            self._tables[table, *needed] = versions
         return self.connection.sql(_as_known(table, versions, day, shown)).to_arrow_table()
 
 

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from ml.estimators.times import times_of
+from warehouse import contract
+from warehouse.contract import KNOWN_AT
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from warehouse.snapshot import Snapshot
 
 UNDERBILLED, ZERO, DOUBLE = 0.005, 0.002, 0.001
@@ -29,7 +34,7 @@ def leak_frames(data: Snapshot, day: date, since: date | None = None) -> dict[st
     """``lines`` and, where there are any, ``rates`` and ``work``; dated ``since`` or later."""
     found = {"lines": _dated(data, "invoice_lines", "issued_on", day, since, _LINES)}
     if "rates" in data.tables:
-        found["rates"] = data.as_of("rates", day, in_order=True).to_pandas()
+        found["rates"] = _in_order(data, "rates", day, data.columns("rates")).to_pandas()
     if "work_entries" in data.tables:
         found["work"] = _dated(data, "work_entries", "worked_on", day, since, _WORK)
     return found
@@ -118,11 +123,26 @@ def _dated(
     since: date | None,
     columns: Sequence[str],
 ) -> pd.DataFrame:
-    held = set(data.columns(table))
-    # What is planted is drawn by place, and a line's neighbours of a day are told apart by it.
-    rows = data.as_of(table, day, [name for name in columns if name in held], in_order=True)
-    if since is not None:
-        import pyarrow.compute as pc
-
-        rows = rows.filter(pc.field(column) >= since)
+    held = data.columns(table)
+    shown = [name for name in columns if name in held]
+    rows = _in_order(data, table, day, shown, pc.field(column) >= since if since else None)
     return rows.to_pandas(date_as_object=False)
+
+
+def _in_order(
+    data: Snapshot,
+    table: str,
+    day: date,
+    columns: Sequence[str],
+    wanted: pc.Expression | None = None,
+) -> pa.Table:
+    """The wanted rows as known by the day, in the order in which they became known, then by key.
+
+    Delta-rs writes the batches of a large table as its threads finish them. But what is planted is
+    drawn by place, and a line's neighbours of a day are told apart by it.
+    """
+    order = [KNOWN_AT, *contract.table(table).key]
+    rows = data.as_of(table, day, list(dict.fromkeys([*columns, *order])))
+    if wanted is not None:
+        rows = rows.filter(wanted)
+    return rows.sort_by([(name, "ascending") for name in order]).select(columns)

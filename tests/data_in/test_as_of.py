@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data_in.conftest import MONDAY
 from warehouse.lake import Lake
 
 DAY = dt.timedelta(days=1)
@@ -148,27 +147,3 @@ def test_an_older_snapshot_reads_the_same_after_later_ingestions(
         seen_then.setdefault(report.snapshot, home.snapshot().read("invoices"))
     for snapshot, table in seen_then.items():
         assert home.snapshot(snapshot).read("invoices").equals(table)
-
-
-@settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(places=st.permutations(range(12)), named=st.booleans())
-def test_asked_for_in_order_the_same_rows_come_alike_however_they_lie(
-    homes: Callable[..., Any], places: list[int], named: bool
-) -> None:
-    straight, shuffled = homes(), homes()
-    lines = straight.lines(12)
-    if not named:  # ids are derived then, and one row has a twin
-        lines = [{k: v for k, v in line.items() if k != "line_id"} for line in [*lines, lines[0]]]
-    straight.export("invoice_lines", lines)
-    shuffled.export("invoice_lines", [lines[place] for place in places] + lines[12:])
-    tables = []
-    for home in (straight, shuffled):
-        home.accept_all()
-        home.ingest()
-        snapshot = home.snapshot()
-        tables.append(snapshot.as_of("invoice_lines", MONDAY, in_order=True))
-        with snapshot.for_days([MONDAY, MONDAY + DAY]) as held:
-            assert held.as_of("invoice_lines", MONDAY, in_order=True).equals(tables[-1])
-    assert tables[0].equals(tables[1])

@@ -57,16 +57,9 @@ class Shuffled(Snapshot):
     labels: Mapping[str, Sequence[str]]
     seed: int
 
-    def as_of(
-        self,
-        table: str,
-        day: dt.date,
-        columns: Sequence[str] | None = None,
-        *,
-        in_order: bool = False,
-    ) -> pa.Table:
+    def as_of(self, table: str, day: dt.date, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as known at the end of ``day``, shuffled."""
-        found = super().as_of(table, day, columns, in_order=in_order)
+        found = super().as_of(table, day, columns)
         for number, column in enumerate(self.labels.get(table, ())):
             if column not in found.column_names:
                 continue
