@@ -63,25 +63,27 @@ def as_job(
     job_id, attempt = run.tags[JOB], int(run.tags[ATTEMPT])
     with writing(engine) as connection:
         job = job_leases.start(connection, job_id, attempt, run.run_id, utc_now(), LEASE)
-    seen = _Seen()
+    seen, lease, went_through = _Seen(), Lease(), False
 
     def stop(why: str) -> None:
         # As Dagster's own launcher ends a run of this process: its steps are told, and it says so.
         try:
-            instance.report_run_canceling(run, why)
+            if not asked_to_end(instance, run.run_id):
+                instance.report_run_canceling(run, why)
         finally:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with renewed(engine, job, stop) as lease:
-        try:
+    try:
+        with renewed(engine, job, lease, stop):
             for event in events:
                 seen.note(event)
                 yield event
-        except dg.DagsterExecutionInterruptedError:
-            # Where nobody wanted it, as when everything is shut down, another run does the job.
-            if asked_to_end(instance, run.run_id):
-                _end(engine, job, lease, seen, stopped=True)
-            raise
+        went_through = True
+    finally:
+        # However it was interrupted. Where nobody wanted it, as when everything is shut down,
+        # another run does the job.
+        if not went_through and (lease.cancelled.is_set() or asked_to_end(instance, run.run_id)):
+            _end(engine, job, lease, seen, stopped=True)
     lease.check()
     _end(engine, job, lease, seen, stopped=False)
 

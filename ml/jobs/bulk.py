@@ -49,7 +49,8 @@ def run_bulk(
         job = job_leases.start(connection, job_id, attempt, run_id, utc_now(), LEASE)
     state: Literal["completed", "failed", "cancelled"] = "completed"
     error: str | None = None
-    with renewed(engine, job) as lease:
+    lease = Lease()
+    with renewed(engine, job, lease):
         try:
             _work(workspace, job, lease, progress)
             lease.check()

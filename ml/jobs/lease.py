@@ -36,14 +36,15 @@ class Lease:
 
 @contextmanager
 def renewed(
-    engine: Engine, job: Job, stop: Callable[[str], None] = lambda _: None
-) -> Iterator[Lease]:
+    engine: Engine, job: Job, lease: Lease, stop: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Renew the lease of a job that was started, until the block ends.
 
-    ``stop`` is called once with the reason, from the thread that renews, when the work should not
-    go on: somebody cancelled the job, or it is another attempt's.
+    While the work should not go on, since somebody cancelled the job or it is another attempt's,
+    ``stop`` is called with the reason at every renewal, from the thread that renews: once is not
+    enough where a signal is what tells, since some libraries swallow what its handler raises.
     """
-    lease, ended = Lease(), threading.Event()
+    ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(RENEW_SECONDS):
@@ -53,17 +54,17 @@ def renewed(
             except LostJobError:
                 lease.lost.set()
                 stop("Another run took its job over.")
-                return
             except SQLAlchemyError:
                 continue  # the next renewal comes before the lease ends
-            if not goes_on and not lease.cancelled.is_set():
-                lease.cancelled.set()
-                stop("Its job was cancelled.")
+            else:
+                if not goes_on:
+                    lease.cancelled.set()
+                    stop("Its job was cancelled.")
 
     thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
     thread.start()
     try:
-        yield lease
+        yield
     finally:
         ended.set()
         thread.join()

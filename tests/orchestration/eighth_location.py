@@ -1,7 +1,8 @@
 """The code location of the small firm's one model, for runs in processes of their own.
 
 ``FIRM`` names the firm's folder, ``FIRM_WAREHOUSE`` a warehouse elsewhere; with ``TRAINS_FOR`` a
-training takes so many seconds.
+training takes so many seconds, and ``INTERRUPT`` says what a library it calls makes of the first
+interrupt: ``raised`` (as it is), ``swallowed`` or ``renamed``.
 """
 
 from __future__ import annotations
@@ -12,19 +13,31 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
 from ml.jobs import lease
 from ml.models.spec import load
 from orchestration.definitions import build_definitions
 from tests.models.eighth import EIGHTH
 from tests.small_firm import LAST, Firm
 
-lease.RENEW_SECONDS = 0.05
+lease.RENEW_SECONDS = 0.5
 method = load(EIGHTH.method)
 learn = method.learn
 
 
 def learn_slowly(*args: Any) -> Any:
-    time.sleep(float(os.environ.get("TRAINS_FOR", "0")))
+    seconds = float(os.environ.get("TRAINS_FOR", "0"))
+    try:
+        time.sleep(seconds)
+    except dg.DagsterExecutionInterruptedError:
+        match os.environ["INTERRUPT"]:
+            case "swallowed":
+                time.sleep(seconds)
+            case "renamed":
+                raise KeyboardInterrupt from None
+            case "raised":
+                raise
     return learn(*args)
 
 

@@ -209,12 +209,15 @@ def test_a_job_whose_run_was_made_and_never_submitted_is_asked_for_again(
     assert dagster.job(asked).attempt == 2
 
 
-def test_cancelling_stops_the_run(dagster: Dagster, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("interrupt", ["raised", "swallowed", "renamed"])
+def test_cancelling_stops_the_run_whatever_a_library_makes_of_the_interrupt(
+    dagster: Dagster, interrupt: str
+) -> None:
     train(dagster.workspace, EIGHTH, "run-1")
     promote_if_passed(dagster.workspace, EIGHTH, "me")
     asked = dagster.ask("train")
     [request] = dagster.tick("train_jobs")
-    with dagster.start(request, TRAINS_FOR="60") as process:
+    with dagster.start(request, TRAINS_FOR="60", INTERRUPT=interrupt) as process:
         deadline = time.monotonic() + 60
         while dagster.job(asked).state != "running":
             assert time.monotonic() < deadline
