@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from assets.interrupts import asked_to_end
+from assets.interrupts import INTERRUPTS, asked_to_end
 from assets.workspace import WorkspaceResource
 from warehouse.database import utc_now, writing
 from warehouse.repositories import job_leases
@@ -35,7 +35,7 @@ def answer_file(
                 f"{now.rows_ok:,} rows answered, {now.rows_error:,} with an error"
             ),
         )
-    except dg.DagsterExecutionInterruptedError:
+    except INTERRUPTS:
         # Where nobody asked for it, as when everything is shut down, another run goes on.
         if asked_to_end(context.instance, context.run_id):
             with suppress(LostJobError), writing(workspace.open().engine) as connection:

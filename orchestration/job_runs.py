@@ -68,7 +68,8 @@ def as_job(
     def stop(why: str) -> None:
         # As Dagster's own launcher ends a run of this process: its steps are told, and it says so.
         try:
-            if not asked_to_end(instance, run.run_id):
+            now = instance.get_run_by_id(run.run_id)
+            if now is not None and now.status is dg.DagsterRunStatus.STARTED:
                 instance.report_run_canceling(run, why)
         finally:
             os.kill(os.getpid(), signal.SIGINT)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from assets.interrupts import INTERRUPTS
 from assets.refusals import TO_MEND
 from ml.lifecycle.scoring import scorer
 from ml.lifecycle.workspace import Workspace
@@ -170,7 +171,7 @@ def _execute(
     if told is not None:
         raise StoppedError(told.description, bool(told.metadata[TO_MEND].value))
     cause = failure.error.cause or failure.error
-    if dg.DagsterExecutionInterruptedError.__name__ in (cause.cls_name, failure.error.cls_name):
+    if {kind.__name__ for kind in INTERRUPTS} & {cause.cls_name, failure.error.cls_name}:
         # Whoever stops the command means all of it, not the model it was at.
         raise KeyboardInterrupt
     raise RunFailedError(

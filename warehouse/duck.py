@@ -18,7 +18,7 @@ def session(*, timezone: str = "UTC", data: str | None = None) -> Iterator[DuckD
     """A DuckDB connection that is closed, and whose working files are removed, at the end.
 
     Tables beyond the memory limit go to working files. ``data`` is what ``getvariable('data')``
-    returns in mappings.
+    returns in mappings. KeyboardInterrupt where a signal interrupts a query.
     """
     import duckdb
 
@@ -31,6 +31,11 @@ def session(*, timezone: str = "UTC", data: str | None = None) -> Iterator[DuckD
             if data is not None:
                 connection.execute(f"SET VARIABLE data = {text(data)}")
             yield connection
+        except RuntimeError as wrong:
+            # What DuckDB makes of an interrupt, whatever its signal's handler raised.
+            if str(wrong) != "Query interrupted":
+                raise
+            raise KeyboardInterrupt from wrong
         finally:
             connection.close()
 

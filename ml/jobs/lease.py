@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -48,18 +48,9 @@ def renewed(
 
     def renew() -> None:
         while not ended.wait(RENEW_SECONDS):
-            try:
-                with writing(engine) as connection:
-                    goes_on = job_leases.renew(connection, job.id, job.attempt, utc_now(), LEASE)
-            except LostJobError:
-                lease.lost.set()
-                stop("Another run took its job over.")
-            except SQLAlchemyError:
-                continue  # the next renewal comes before the lease ends
-            else:
-                if not goes_on:
-                    lease.cancelled.set()
-                    stop("Its job was cancelled.")
+            with suppress(SQLAlchemyError):  # the next renewal comes before the lease ends
+                if why := _why_to_stop(engine, job, lease):
+                    stop(why)
 
     thread = threading.Thread(target=renew, name=f"lease of {job.id}", daemon=True)
     thread.start()
@@ -68,3 +59,17 @@ def renewed(
     finally:
         ended.set()
         thread.join()
+
+
+def _why_to_stop(engine: Engine, job: Job, lease: Lease) -> str | None:
+    """Renew the lease, and note there whether the work should go on; None where it should."""
+    try:
+        with writing(engine) as connection:
+            goes_on = job_leases.renew(connection, job.id, job.attempt, utc_now(), LEASE)
+    except LostJobError:
+        lease.lost.set()
+        return "Another run took its job over."
+    if goes_on:
+        return None
+    lease.cancelled.set()
+    return "Its job was cancelled."

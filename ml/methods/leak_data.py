@@ -34,7 +34,8 @@ def leak_frames(data: Snapshot, day: date, since: date | None = None) -> dict[st
     """``lines`` and, where there are any, ``rates`` and ``work``; dated ``since`` or later."""
     found = {"lines": _dated(data, "invoice_lines", "issued_on", day, since, _LINES)}
     if "rates" in data.tables:
-        found["rates"] = _in_order(data, "rates", day, data.columns("rates")).to_pandas()
+        agreed = [name for name in data.columns("rates") if name != KNOWN_AT]
+        found["rates"] = _in_order(data, "rates", day, agreed).to_pandas()
     if "work_entries" in data.tables:
         found["work"] = _dated(data, "work_entries", "worked_on", day, since, _WORK)
     return found

@@ -1,8 +1,8 @@
 """The code location of the small firm's one model, for runs in processes of their own.
 
-``FIRM`` names the firm's folder, ``FIRM_WAREHOUSE`` a warehouse elsewhere; with ``TRAINS_FOR`` a
-training takes so many seconds, and ``INTERRUPT`` says what a library it calls makes of the first
-interrupt: ``raised`` (as it is), ``swallowed`` or ``renamed``.
+``FIRM`` names the firm's folder, ``FIRM_WAREHOUSE`` a warehouse elsewhere. With ``INTERRUPT`` a
+training makes the file ``LEARNING`` and waits to be stopped; it says what a library makes of the
+first interrupt: ``raised`` (as it is), ``swallowed`` or ``renamed``.
 """
 
 from __future__ import annotations
@@ -26,21 +26,24 @@ method = load(EIGHTH.method)
 learn = method.learn
 
 
-def learn_slowly(*args: Any) -> Any:
-    seconds = float(os.environ.get("TRAINS_FOR", "0"))
-    try:
-        time.sleep(seconds)
-    except dg.DagsterExecutionInterruptedError:
-        match os.environ["INTERRUPT"]:
-            case "swallowed":
-                time.sleep(seconds)
-            case "renamed":
-                raise KeyboardInterrupt from None
-            case "raised":
-                raise
+def learn_or_wait(*args: Any) -> Any:
+    if "INTERRUPT" in os.environ:
+        wait_to_be_stopped(os.environ["INTERRUPT"])
     return learn(*args)
 
 
-method.learn = learn_slowly
+def wait_to_be_stopped(interrupt: str) -> None:
+    try:
+        Path(os.environ["LEARNING"]).touch()
+        time.sleep(60)
+    except dg.DagsterExecutionInterruptedError:
+        if interrupt == "raised":
+            raise
+        if interrupt == "renamed":
+            raise KeyboardInterrupt from None
+        time.sleep(60)
+
+
+method.learn = learn_or_wait
 firm = Firm(Path(os.environ["FIRM"]), os.environ.get("FIRM_WAREHOUSE"))
 defs = build_definitions([EIGHTH], date(2024, 1, 1), "UTC", firm.on(LAST))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -209,21 +210,58 @@ def test_a_job_whose_run_was_made_and_never_submitted_is_asked_for_again(
     assert dagster.job(asked).attempt == 2
 
 
-@pytest.mark.parametrize("interrupt", ["raised", "swallowed", "renamed"])
-def test_cancelling_stops_the_run_whatever_a_library_makes_of_the_interrupt(
-    dagster: Dagster, interrupt: str
-) -> None:
+@contextmanager
+def learning(
+    dagster: Dagster, folder: Path, interrupt: str = "raised"
+) -> Iterator[tuple[Job, subprocess.Popen[bytes]]]:
+    """A training job and the process of its run, which learns until it is stopped."""
     train(dagster.workspace, EIGHTH, "run-1")
     promote_if_passed(dagster.workspace, EIGHTH, "me")
-    asked = dagster.ask("train")
+    asked, began = dagster.ask("train"), folder / "learning"
     [request] = dagster.tick("train_jobs")
-    with dagster.start(request, TRAINS_FOR="60", INTERRUPT=interrupt) as process:
+    with dagster.start(request, LEARNING=str(began), INTERRUPT=interrupt) as process:
         deadline = time.monotonic() + 60
-        while dagster.job(asked).state != "running":
+        while not began.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        with writing(dagster.workspace.engine) as connection:
-            assert jobs.cancel(connection, asked.id, utc_now()) == "cancelling"
-        assert process.wait(60) != 0
+        yield asked, process
+        try:
+            assert process.wait(50) != 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("interrupt", ["raised", "swallowed", "renamed"])
+def test_cancelling_stops_the_run_whatever_a_library_makes_of_the_interrupt(
+    dagster: Dagster, tmp_path: Path, interrupt: str
+) -> None:
+    with (
+        learning(dagster, tmp_path, interrupt) as (asked, _process),
+        writing(dagster.workspace.engine) as connection,
+    ):
+        assert jobs.cancel(connection, asked.id, utc_now()) == "cancelling"
     assert dagster.job(asked).state == "cancelled"
     assert list(dagster.statuses().values()) == ["CANCELED"]
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_run_stopped_in_dagster_ends_its_job(
+    dagster: Dagster, tmp_path: Path, forced: bool
+) -> None:
+    with learning(dagster, tmp_path) as (asked, process):
+        [run] = dagster.instance.get_runs()
+        dagster.instance.report_run_canceling(run)
+        if forced:
+            dagster.instance.report_run_canceled(run)
+        process.send_signal(signal.SIGINT)
+    ended = dagster.job(asked)
+    assert (ended.state, ended.error) == ("cancelled", "Its run was stopped in Dagster.")
+    assert list(dagster.statuses().values()) == ["CANCELED"]
+
+
+def test_a_run_that_ends_with_the_whole_machine_leaves_its_job_to_another(
+    dagster: Dagster, tmp_path: Path
+) -> None:
+    with learning(dagster, tmp_path) as (asked, process):
+        process.send_signal(signal.SIGINT)
+    assert dagster.job(asked).state == "running", "until its lease is over"
